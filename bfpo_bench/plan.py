@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,39 +13,21 @@ from bfpo_bench.engines.subject import Subject, resolve_subject
 from bfpo_bench.engines.transformers import check_arguments
 from bfpo_bench.errors import UserError
 from bfpo_bench.hub import go_offline, is_offline
-from bfpo_bench.judges.prompts import JUDGE_CONTEXT, PromptTemplate, load_prompt
-from bfpo_bench.judges.spec import Judge, load_judges
-from bfpo_bench.request import Request, pull_command, settings_of, suite_of
-from bfpo_bench.runs.identity import Settings, run_id
+from bfpo_bench.judges.baseline import baseline_answers
+from bfpo_bench.judges.judge import Judge
+from bfpo_bench.judges.load import load_judges
+from bfpo_bench.judging import PlannedJudge, plan_judge
+from bfpo_bench.request import Request, judge_options, pull_command, settings_of, suite_of
+from bfpo_bench.runs.folder import RunFolder
+from bfpo_bench.runs.identity import Settings, digest, run_id
 from bfpo_bench.suite.data import DataRevision, resolve_data
 from bfpo_bench.suite.lock import DataLock, lock_of_suite
 from bfpo_bench.suite.pull import judge_models, missing
 from bfpo_bench.suite.suites import Suite, select_tasks
 from bfpo_bench.suite.tasks import TaskSpec
 
-
-@dataclass(frozen=True)
-class PlannedJudge:
-    """A judge with its model resolved and its prompt read, where it has them."""
-
-    judge: Judge
-    tasks: tuple[str, ...]
-    subject: Subject | None = None
-    prompt: PromptTemplate | None = None
-    engine: EngineChoice | None = None
-
-    def identity(self) -> dict[str, Any]:
-        """What its verdicts depend on: part of the comparability key."""
-        spec, subject = self.judge.spec, self.subject
-        return {
-            "kind": spec.kind,
-            "version": spec.version,
-            "rules_sha256": self.judge.rules_sha256,
-            "model": subject.name if subject else None,
-            "revision": (subject.identity.adapter or subject.identity.weights) if subject else None,
-            "prompt_sha256": self.prompt.sha256 if self.prompt else None,
-            "prompt_origin": self.prompt.origin if self.prompt else None,
-        }
+EMBEDDED_HARM = "harm"
+"""The judge of harm that needs no model."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +100,7 @@ def make_plan(request: Request, progress: Callable[[str], None] = lambda _: None
     check_engine(request.engine)
     suite = suite_of(request)
     tasks = tuple(select_tasks(suite, request.tasks))
-    judges = load_judges(request.judges or suite.judges, tasks)
+    judges = judges_of(suite, tasks, request)
     lock = lock_of_suite(suite.data_lock)
     if request.offline or is_offline():
         _check_offline(request, tasks, judges, lock)
@@ -134,7 +116,7 @@ def make_plan(request: Request, progress: Callable[[str], None] = lambda _: None
         data=data,
         failed=failed,
         lock=lock,
-        judges=tuple(_plan_judge(j, tasks, request, progress) for j in judges),
+        judges=plan_judges(suite, tasks, request, progress),
         runs=_plan_runs(request, settings, progress),
         settings=settings,
         partial=request.limit is not None or len(tasks) < len(select_tasks(suite, None)),
@@ -147,7 +129,9 @@ def _check_offline(
     request: Request, tasks: Sequence[TaskSpec], judges: Sequence[Judge], lock: DataLock
 ) -> None:
     """Everything that is missing, in one sentence, before anything else is tried."""
-    lacking = missing(tasks, lock, judge_models(judges), request.models)
+    lacking = missing(
+        tasks, lock, judge_models([j for j in judges if not j.joined]), request.models
+    )
     if lacking:
         raise UserError(
             f"Offline, and the local cache lacks {', '.join(lacking)}: fetch them where there is a "
@@ -175,35 +159,64 @@ def _plan_runs(
     return tuple(runs.values())
 
 
+def judges_of(suite: Suite, tasks: Sequence[TaskSpec], request: Request) -> list[Judge]:
+    """Those named, else the suite's, and those that join by themselves.
+
+    Raises UserError for judges that cannot be, and for a baseline that none of them would use.
+    """
+    judges = load_judges(request.judges or suite.judges, tasks)
+    if request.baseline is not None and not any(j.spec.kind == "preference" for j in judges):
+        raise UserError(
+            "--baseline is what a judge of preferences compares with, and none is named: name one, "
+            "such as --judge reward=MODEL."
+        )
+    return judges
+
+
+def plan_judges(
+    suite: Suite,
+    tasks: Sequence[TaskSpec],
+    request: Request,
+    progress: Callable[[str], None] = lambda _: None,
+) -> tuple[PlannedJudge, ...]:
+    """The judges of a run, resolved from metadata. Raises UserError for what the user must change."""
+    judges = judges_of(suite, tasks, request)
+    return tuple(_plan_judge(j, tasks, request, progress) for j in judges)
+
+
 def _plan_judge(
     judge: Judge, tasks: Sequence[TaskSpec], request: Request, progress: Callable[[str], None]
 ) -> PlannedJudge:
     names = tuple(t.name for t in tasks if judge.scores(t))
-    if judge.model is None:
-        return PlannedJudge(judge, names)
-    progress(f"looking at judge {judge.key}")
+    if judge.joined and not names:
+        return PlannedJudge(judge)
     try:
-        subject = resolve_subject(
-            _at(judge.model, judge.spec.revision, judge.model_given), progress
-        )
+        planned = plan_judge(judge, judge_options(request), progress)
     except UserError as error:
-        other = "" if request.judges else " Another judge can be named with --judge."
-        raise UserError(f"Judge {judge.spec.name}: {error}{other}") from error
-    if judge.model_given:
-        # A folder's name and hash instead of its path: scores and keys hold no paths
-        judge = judge.model_copy(update={"model": subject.name})
-    wanted = "transformers" if request.engine == "transformers" else "auto"
-    return PlannedJudge(
-        judge=judge,
-        tasks=names,
-        subject=subject,
-        prompt=load_prompt(judge, subject.base),
-        engine=choose_engine(wanted, subject.name, subject.config, JUDGE_CONTEXT),
-    )
+        if request.strict or not judge.joined:
+            raise
+        # Nobody named it: the other tasks must not wait for a model that cannot be had here
+        return PlannedJudge(judge, names, fault=str(error))
+    planned = replace(planned, tasks=names)
+    if judge.spec.kind != "preference" or not names:
+        return planned
+    if request.baseline is not None:
+        return replace(planned, baseline=_run_baseline(request.baseline, names))
+    return replace(planned, baseline={t.name: t.baseline for t in tasks if t.name in names})
 
 
-def _at(model: str, revision: str | None, given: bool) -> str:
-    return model if given or revision is None else f"{model}@{revision}"
+def _run_baseline(folder: Path, tasks: Sequence[str]) -> dict[str, Any]:
+    """Whose answers are compared with, and a hash of them."""
+    run = RunFolder(folder)
+    manifest = run.manifest()
+    if manifest is None:
+        raise UserError(f"--baseline {folder} is not a run: give the folder of one, as in runs/.")
+    answers = {f"{t} {d}": text for (t, d), text in baseline_answers(run).items() if t in tasks}
+    if not answers:
+        raise UserError(
+            f"--baseline {folder} holds no answer to {' or '.join(tasks)}: give a run that has them."
+        )
+    return {"run": manifest.run_id, "answers": digest(answers)}
 
 
 def _estimate(suite: Suite, task: TaskSpec, limit: int | None) -> TaskEstimate:
@@ -216,12 +229,14 @@ def _estimate(suite: Suite, task: TaskSpec, limit: int | None) -> TaskEstimate:
 
 
 def stronger_judge_hint(plan: Plan) -> str | None:
-    """A sentence for a machine that could run a harm judge, when none was named."""
-    harm = any(p.judge.spec.kind == "harm" for p in plan.judges)
-    judged = any(t.prompts == "harmful" and "harm" in t.judged_by for t in plan.tasks)
-    if harm or not judged or shutil.which("nvidia-smi") is None:
+    """A sentence on what embedded judges are worth, with a stronger one where the machine could run it."""
+    deciding = next((p for p in plan.judges if p.judge.spec.kind == "harm" and p.tasks), None)
+    if deciding is None or deciding.judge.spec.name != EMBEDDED_HARM:
         return None
+    first = "Harmlessness rests on the embedded judge harm: a first look, not a verdict."
+    if shutil.which("nvidia-smi") is None:
+        return f"{first} `bfpo-bench judges list` has stronger ones."
     return (
-        "Harmlessness rests on keyword rules for refusals. This machine has a GPU: "
-        "--judge harmbench judges the harm itself (26 GB), --judge yesno=MODEL any chat model."
+        f"{first} This machine has a GPU: --judge harmbench (26 GB) agrees with people far better, "
+        "--judge yesno=MODEL asks any chat model."
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bfpo_bench.errors import UserError
+from bfpo_bench.judging import JudgeOptions
 from bfpo_bench.runs.identity import Settings
 from bfpo_bench.suite.suites import Suite, load_suite
 from bfpo_bench.suite.tasks import TaskSpec
@@ -16,7 +17,11 @@ from bfpo_bench.suite.tasks import TaskSpec
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked `run` or `plan` to do. Empty `judges` means the suite's default."""
+    """What the user asked `run` or `plan` to do. Empty `judges` means the suite's default.
+
+    `judge_url`, `judge_price` (USD per million tokens in and out) and `max_cost` (USD, for each judge)
+    are for judges over an API; `baseline` is the run that judges of preferences compare with.
+    """
 
     models: tuple[str, ...]
     suite: str = "bfpo"
@@ -24,6 +29,10 @@ class Request:
     engine: str = "auto"
     engine_arguments: dict[str, Any] = field(default_factory=dict)
     judges: tuple[str, ...] = ()
+    judge_url: str | None = None
+    judge_price: tuple[float, float] | None = None
+    max_cost: float | None = None
+    baseline: Path | None = None
     max_new_tokens: int | None = None
     limit: int | None = None
     seed: int = 0
@@ -35,6 +44,17 @@ class Request:
     strict: bool = False
     allow_drift: bool = False
     offline: bool = False
+
+
+def judge_options(request: Request) -> JudgeOptions:
+    return JudgeOptions(
+        engine=request.engine,
+        arguments=request.engine_arguments,
+        url=request.judge_url,
+        price=request.judge_price,
+        max_cost=request.max_cost,
+        offline=request.offline,
+    )
 
 
 def pull_command(request: Request) -> str:

@@ -11,6 +11,7 @@ from bfpo_bench.cli import (
     data,
     demo,
     doctor,
+    judge,
     judges,
     leaderboard,
     merge,
@@ -19,6 +20,7 @@ from bfpo_bench.cli import (
     run,
     tasks,
     train,
+    winrate,
 )
 
 app = typer.Typer(
@@ -37,7 +39,9 @@ app.command()(plan.plan)
 app.command()(tasks.tasks)
 app.add_typer(data.app, name="data")
 app.command()(contamination.contamination)
+app.command()(judge.judge)
 app.add_typer(judges.app, name="judges")
+app.command()(winrate.winrate)
 app.add_typer(leaderboard.app, name="leaderboard")
 app.command()(pairs.pairs)
 app.command()(train.train)

@@ -123,7 +123,7 @@ def pull(
 
     if to is not None:
         pulling.use_home(to)
-    from bfpo_bench.judges.spec import load_judges
+    from bfpo_bench.judges.load import load_judges
     from bfpo_bench.suite.lock import load_lock
     from bfpo_bench.suite.suites import load_suite
 

@@ -62,12 +62,15 @@ def _print_json(finished: Sequence[Finished]) -> None:
 
 
 def _print_models(console: Console, finished: Sequence[Finished]) -> None:
+    from bfpo_bench.cli.panel_view import panel_table
     from bfpo_bench.cli.render import outcome_table, task_table
 
     for f in finished:
         if f.scores is not None:
             console.print(task_table(f.scores))
             console.print(outcome_table(f.scores))
+            for panel in f.scores.panels:
+                console.print(panel_table(panel))
 
 
 def print_leaderboard(console: Console, plan: Plan, finished: Sequence[Finished]) -> None:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
+
+from bfpo_bench.cli import judges_evaluate
+
+if TYPE_CHECKING:
+    from bfpo_bench.judges.spec import JudgeSpec
 
 app = typer.Typer(help="Who scores generative responses.", no_args_is_help=True)
 
@@ -15,7 +22,7 @@ def judges() -> None:
 @app.command("list")
 def list_(json_: bool = typer.Option(False, "--json", help="Print JSON.")) -> None:
     """List the judges that `--judge` takes, what each measures and which model it needs."""
-    from bfpo_bench.judges.spec import known_judges
+    from bfpo_bench.judges.load import known_judges
 
     specs = known_judges()
     if json_:
@@ -30,9 +37,18 @@ def list_(json_: bool = typer.Option(False, "--json", help="Print JSON.")) -> No
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("--judge", no_wrap=True)
     table.add_column("measures", no_wrap=True)
-    table.add_column("what it does", overflow="fold")
+    table.add_column("what it does", overflow="fold", ratio=3)
+    table.add_column("licence", overflow="fold", ratio=1)
+    table.add_column("agreement with people", overflow="fold", ratio=1)
     for s in specs:
-        name = f"{s.name}=MODEL" if s.engine == "generate" and s.model is None else s.name
-        model = f" Model: {s.model}." if s.model else ""
-        table.add_row(name, s.kind, f"{s.title.rstrip('.')}.{model} Labels: {', '.join(s.labels)}.")
+        name = f"{s.name}=MODEL" if s.engine != "none" and s.model is None else s.name
+        table.add_row(name, s.kind, _what(s), s.licence, s.agreement or "not measured here")
     Console().print(table)
+
+
+def _what(spec: JudgeSpec) -> str:
+    model = f" Model: {spec.model}." if spec.model else ""
+    return f"{spec.title.rstrip('.')}.{model} Labels: {', '.join(spec.labels)}."
+
+
+app.command("evaluate")(judges_evaluate.evaluate)

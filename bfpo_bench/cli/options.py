@@ -48,8 +48,40 @@ Judges = Annotated[
     typer.Option(
         "--judge",
         metavar="JUDGE",
-        help="NAME or NAME=MODEL of `judges list`, or a judge folder. Repeatable; a judge of refusals always joins.",
-        show_default="refusal",
+        help="NAME or NAME=MODEL of `judges list`, or a judge folder. Repeatable: the first of a kind "
+        "decides. A judge of refusals always joins.",
+        show_default="harm and refusal, embedded",
+    ),
+]
+JudgeUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--judge-url",
+        metavar="URL",
+        help="OpenAI-compatible server of judges over an API. Its key: BFPO_JUDGE_API_KEY or "
+        "OPENAI_API_KEY.",
+        show_default="$OPENAI_BASE_URL, or OpenAI's",
+    ),
+]
+JudgePrice = Annotated[
+    str | None,
+    typer.Option(
+        "--judge-price",
+        metavar="IN,OUT",
+        help="What that server costs, in USD per million tokens in and out.",
+    ),
+]
+MaxCost = Annotated[
+    float | None,
+    typer.Option("--max-cost", metavar="USD", help="Spend at most this on each judge over an API."),
+]
+Baseline = Annotated[
+    Path | None,
+    typer.Option(
+        "--baseline",
+        metavar="RUN",
+        help="The run folder whose answers a judge of preferences compares with.",
+        show_default="the data's own answers",
     ),
 ]
 MaxNewTokens = Annotated[
@@ -130,3 +162,18 @@ def engine_arguments(pairs: list[str]) -> dict[str, Any]:
             )
         found[key.strip()] = yaml.safe_load(value)
     return found
+
+
+def judge_price(given: str | None) -> tuple[float, float] | None:
+    """`IN,OUT` as two numbers. Raises UserError for anything else."""
+    from bfpo_bench.errors import UserError
+
+    if given is None:
+        return None
+    try:
+        price_in, price_out = (float(part) for part in given.split(","))
+    except ValueError as error:
+        raise UserError(
+            f"--judge-price {given!r} is not IN,OUT: write USD per million tokens, such as 10,30."
+        ) from error
+    return price_in, price_out

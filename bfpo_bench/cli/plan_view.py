@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bfpo_bench.engines.subject import Subject
+from bfpo_bench.judging import PlannedJudge
 from bfpo_bench.plan import Plan, TaskEstimate
 
 
@@ -79,12 +80,8 @@ def lines(plan: Plan) -> list[str]:
         needs = "; ".join(f"{t.name} needs a judge of {' or '.join(t.judged_by)}" for t in nobody)
         found.append(f"answered and stored, not scored: {needs}")
     for p in plan.judges:
-        model = (
-            f", {p.subject.name} on {p.engine.name} ({p.engine.reason})"
-            if p.subject and p.engine
-            else ""
-        )
-        found.append(f"judge {p.judge.key}: {p.judge.spec.title}{model}")
+        if p.tasks or not p.judge.joined:
+            found.append(f"judge {p.judge.key}: {p.judge.spec.title.rstrip('.')}{_served(p)}")
     for run in plan.runs:
         state = "goes on" if (run.folder / "manifest.json").exists() else "new"
         found.append(
@@ -92,6 +89,17 @@ def lines(plan: Plan) -> list[str]:
         )
         found += _training(run.subject)
     return found
+
+
+def _served(planned: PlannedJudge) -> str:
+    """Where the judge's model is served, or why it is not."""
+    if planned.fault is not None:
+        return f"; LEFT OUT, its tasks stay unscored: {planned.fault}"
+    if planned.subject is not None and planned.engine is not None:
+        return f", {planned.subject.name} on {planned.engine.name} ({planned.engine.reason})"
+    if planned.server is not None:
+        return f", {planned.judge.model} at {planned.server.url}"
+    return ""
 
 
 def _training(subject: Subject) -> list[str]:
@@ -149,7 +157,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
             }
             for e in plan.estimates
         ],
-        "judges": {p.judge.key: p.identity() for p in plan.judges},
+        "judges": {p.judge.key: {**p.identity(), "fault": p.fault} for p in plan.judges},
         "models": [
             {
                 "model": r.subject.name,

@@ -16,7 +16,10 @@ from bfpo_bench.leaderboard.keys import differences
 from bfpo_bench.leaderboard.rows import CELL_COLUMNS
 from bfpo_bench.leaderboard.view import Block, blocks
 from bfpo_bench.scoring.outcomes import OUTCOMES
-from bfpo_bench.scoring.scores import Score, Scores
+from bfpo_bench.scoring.scores import Score, Scores, TaskScore
+
+EMBEDDED = ("harm", "refusal")
+"""Small models of ours: `judges list` says how far they agree with people."""
 
 _COLUMNS = ("helpfulness", "harmlessness", *CELL_COLUMNS.values(), "over_refusal")
 _HEADINGS = {
@@ -43,6 +46,8 @@ _RAW = {
     "pct_stereotype": "stereotyped",
     "followed rate": "followed",
     "truthful rate": "truthful",
+    "win rate": "wins",
+    "mean grade": "grade",
 }
 
 
@@ -89,11 +94,7 @@ def task_table(scores: Scores) -> RenderableType:
         table.add_section()
         table.add_row(Text(cell, style="bold"), Text(score_text(score), style="bold"))
         for name, task in rows.items():
-            raw = (
-                ""
-                if task.raw_value is None
-                else f"{_RAW.get(task.raw_metric, task.raw_metric)} {task.raw_value:.3f}"
-            )
+            raw = _raw_text(task)
             value = score_text(task) if task.value is not None else "not scored"
             mark = "" if task.weighted else " †"
             table.add_row(f"  {short(name)}{mark}", value, raw, f"{task.n_scored}/{task.n}")
@@ -111,6 +112,15 @@ def task_table(scores: Scores) -> RenderableType:
         told.append(f"Not scored, and left out of the means: {why}.")
     table.caption = printable(" ".join(told)) if told else None
     return _titled(f"{scores.model}: tasks (percent, higher is better, 95 % interval)", table)
+
+
+def _raw_text(task: TaskScore) -> str:
+    """The raw metric; beside a win rate, which is its own, the length-controlled one."""
+    if task.length_controlled is not None and task.length_controlled.value is not None:
+        return f"length-controlled {task.length_controlled.value:.1f}"
+    if task.raw_value is None:
+        return ""
+    return f"{_RAW.get(task.raw_metric, task.raw_metric)} {task.raw_value:.3f}"
 
 
 def outcome_table(scores: Scores) -> RenderableType:
@@ -163,12 +173,24 @@ def _stacked(row: Any, column: str) -> Text:
     if pd.isna(row[column]):
         return Text("–")
     low, high = row[f"{column}_ci_low"], row[f"{column}_ci_high"]
-    return Text.assemble(f"{row[column]:.1f}\n", (f"{low:.0f}–{high:.0f}", "dim"))
+    told = Text.assemble(f"{row[column]:.1f}\n", (f"{low:.0f}–{high:.0f}", "dim"))
+    least, greatest = row.get(f"{column}_judge_low"), row.get(f"{column}_judge_high")
+    if not pd.isna(least) and not pd.isna(greatest):
+        told.append(f"\n‡{least:.0f}–{greatest:.0f}", "dim")
+    return told
 
 
 def _caption(block: Block) -> str:
     judges = sorted({str(j).replace(" ", " and ") for j in block.rows["judges"] if j})
     lines = [f"Percent with 95 % intervals. Judges: {', '.join(judges) or 'none'}."]
+    if (
+        "harmlessness_judge_low" in block.rows
+        and block.rows["harmlessness_judge_low"].notna().any()
+    ):
+        lines.append("‡ by each judge of the panel alone.")
+    embedded = [j for j in EMBEDDED if any(j in str(cell).split() for cell in block.rows["judges"])]
+    if embedded:
+        lines.append(f"Embedded judges ({', '.join(embedded)}) are a first look.")
     missing = sorted({m for cell in block.rows["missing"] for m in str(cell).split()})
     if missing:
         lines.append(f"Not scored, and left out of the means: {', '.join(map(short, missing))}.")

@@ -16,6 +16,10 @@ def run(
     engine: options.Engine = "auto",
     engine_arg: options.EngineArgs = [],  # noqa: B006
     judge: options.Judges = [],  # noqa: B006
+    judge_url: options.JudgeUrl = None,
+    judge_price: options.JudgePrice = None,
+    max_cost: options.MaxCost = None,
+    baseline: options.Baseline = None,
     max_new_tokens: options.MaxNewTokens = None,
     limit: options.Limit = None,
     seed: options.Seed = 0,
@@ -47,6 +51,10 @@ def run(
         engine=engine,
         engine_arguments=options.engine_arguments(engine_arg),
         judges=tuple(judge),
+        judge_url=judge_url,
+        judge_price=options.judge_price(judge_price),
+        max_cost=max_cost,
+        baseline=baseline,
         max_new_tokens=max_new_tokens,
         limit=limit,
         seed=seed,

@@ -18,8 +18,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from bfpo_bench.stages.process import Progress as StageProgress
-from bfpo_bench.stages.process import Report
+from bfpo_bench.progress import Progress as StageProgress
+from bfpo_bench.progress import Report
 
 
 def plain(text: str) -> str:

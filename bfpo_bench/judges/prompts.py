@@ -6,17 +6,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from bfpo_bench.engines.source import Source
+from bfpo_bench.engines.source import Source, chat_template
 from bfpo_bench.errors import UserError
-from bfpo_bench.judges.spec import Judge, sha256_of
+from bfpo_bench.judges.judge import Judge
+from bfpo_bench.judges.spec import sha256_of
 
 _TRIPLE = re.compile(r'("""|\'\'\')(.*?)\1', re.DOTALL)
 _FENCED = re.compile(r"^```[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
-
-
-JUDGE_CONTEXT = 8192
-"""Tokens of context that a judge is given at most; a response longer than it has room for is cut."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +29,12 @@ class PromptTemplate:
     origin: str
 
 
-def load_prompt(judge: Judge, source: Source) -> PromptTemplate:
-    """prompt.txt of the judge's folder where there is one, else what `prompt_from` holds.
+def load_prompt(judge: Judge, source: Source | None) -> PromptTemplate:
+    """prompt.txt of the judge's folder where there is one, else what `prompt_from` holds; the chat
+    template of `source` where that puts the question (`template: conversation`).
 
     Raises UserError when a file is missing, or the model's repository does not hold a prompt with
-    all placeholders.
+    all placeholders, or a chat template.
     """
     text, origin = _template(judge, source)
     if judge.spec.behaviour is not None:
@@ -45,12 +44,15 @@ def load_prompt(judge: Judge, source: Source) -> PromptTemplate:
     return PromptTemplate(text, sha256_of(text), origin)
 
 
-def _template(judge: Judge, source: Source) -> tuple[str, str]:
+def _template(judge: Judge, source: Source | None) -> tuple[str, str]:
     """The prompt's text and where it was read."""
     spec = judge.spec
     if spec.prompt is not None:
         return _read(judge, "prompt", spec.prompt), spec.prompt
+    if spec.template == "conversation":
+        return _chat_template(judge, source)
     assert spec.prompt_from is not None
+    assert source is not None
     if not source.has(spec.prompt_from):
         raise UserError(_missing(judge, source, f"{source.name} has no file {spec.prompt_from}"))
     found = find_prompt(source.file(spec.prompt_from).read_text(), tuple(spec.fields))
@@ -59,6 +61,19 @@ def _template(judge: Judge, source: Source) -> tuple[str, str]:
         raise UserError(_missing(judge, source, f"{spec.prompt_from} holds no text with {wanted}"))
     at = source.commit or "this folder"
     return found, f"{source.name}@{at}/{spec.prompt_from}"
+
+
+def _chat_template(judge: Judge, source: Source | None) -> tuple[str, str]:
+    """The chat template that puts the judge's question, and where it was read."""
+    assert source is not None
+    found = chat_template(source)
+    if not found:
+        raise UserError(
+            f"Judge {judge.spec.name} puts its question by its model's chat template, and "
+            f"{source.name} has none: name the guard's own repository, or a folder that holds it "
+            f"as chat_template.jinja, with --judge {judge.spec.name}=ID_OR_PATH."
+        )
+    return found, f"{source.name}@{source.commit or 'this folder'}, its chat template"
 
 
 def _read(judge: Judge, what: str, name: str) -> str:
@@ -116,12 +131,26 @@ def fence_for(*texts: str) -> str:
     return "=" * max(10, longest + 1)
 
 
-def fill(template: str, fields: Mapping[str, str], prompt: str, response: str) -> str:
+def fill(
+    template: str,
+    fields: Mapping[str, str],
+    prompt: str,
+    response: str,
+    *,
+    baseline: str = "",
+    document: Mapping[str, Any] | None = None,
+) -> str:
     """The template with every placeholder replaced in one pass: braces in the texts stay text.
 
-    A behaviour is no business of this: `load_prompt` has put it in.
+    `baseline` is the other answer, for a judge that compares two. A behaviour is no business of
+    this: `load_prompt` has put it in. Raises KeyError where a field wants what `document` does not
+    have.
     """
-    values = {"prompt": prompt, "response": response, "fence": fence_for(prompt, response)}
+    values = {"prompt": prompt, "response": response, "baseline": baseline}
+    for source in fields.values():
+        if source.startswith("document."):
+            values[source] = str((document or {})[source.removeprefix("document.")])
+    values["fence"] = fence_for(*values.values())
     return re.sub(
         r"\{(\w+)\}", lambda m: values[fields[m[1]]] if m[1] in fields else m[0], template
     )

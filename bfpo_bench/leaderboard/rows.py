@@ -14,7 +14,8 @@ from bfpo_bench.errors import UserError, first_line
 from bfpo_bench.runs.jsonl import write_atomically
 from bfpo_bench.runs.training_manifest import TrainingManifest
 from bfpo_bench.scoring.aggregate import CELLS
-from bfpo_bench.scoring.scores import Score, Scores
+from bfpo_bench.scoring.panels import judge_spread
+from bfpo_bench.scoring.scores import Score, Scores, TaskScore
 
 TEXT = (
     "model",
@@ -41,7 +42,9 @@ def row(
     """The row's columns in order: text, aggregates, then every task, each score with its interval.
 
     `suite` reads name@version; `base` and `training` are empty for a model that tells nothing of
-    its training; `missing` lists weighted tasks that have no score.
+    its training; `missing` lists weighted tasks that have no score. `harmlessness_judge_low` and
+    `_high` are the least and the greatest harmlessness by one judge of a panel alone, empty where one
+    judge decided; `<task>_length_controlled` stands beside a win rate.
     """
     found: dict[str, Any] = {
         "model": scores.model,
@@ -66,6 +69,11 @@ def row(
         found[name] = score.value
         found[f"{name}_ci_low"] = score.ci_low
         found[f"{name}_ci_high"] = score.ci_high
+        if name == "harmlessness":
+            low, high = judge_spread(scores.panels) or (None, None)
+            found |= {"harmlessness_judge_low": low, "harmlessness_judge_high": high}
+        if isinstance(score, TaskScore) and score.length_controlled is not None:
+            found[f"{name}_length_controlled"] = score.length_controlled.value
     return found
 
 

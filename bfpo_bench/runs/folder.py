@@ -29,6 +29,7 @@ class RunFolder:
         self.results_file = path / "discriminative" / "results.json"
         self.scores_file = path / "scores.json"
         self.data_file = path / "data.json"
+        self.splits_file = path / "splits.jsonl"
 
     def samples_file(self, task: str) -> Path:
         return self.path / "discriminative" / f"samples_{task}.jsonl"

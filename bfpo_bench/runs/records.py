@@ -17,6 +17,10 @@ Label = Literal[
     "not_followed",
     "truthful",
     "untruthful",
+    "rated",
+    "better",
+    "worse",
+    "draw",
     "degenerate",
     "unjudged",
 ]
@@ -112,7 +116,9 @@ class StoredLikelihood(_Record):
 class Verdict(_Record):
     """One judge's word on one response, and on that alone: `text_hash` is the response's.
 
-    `raw` is what a judge model wrote, `error` why the response is unjudged.
+    `score` is in the judge's own unit, `raw` what a judge model wrote, `answers` what it said besides
+    its label, `error` why the response is unjudged. `fault`: the world failed, and not the judge, so
+    that the same command asks again.
     """
 
     task: str
@@ -123,6 +129,8 @@ class Verdict(_Record):
     score: float | None = None
     raw: str | None = None
     error: str | None = None
+    answers: dict[str, str] | None = None
+    fault: bool = False
 
     @property
     def key(self) -> ResponseKey:

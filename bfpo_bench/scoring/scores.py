@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
+from bfpo_bench.scoring.panel import Panel
+
 
 class Score(BaseModel):
     """A score in percent with its 95 % interval; all three None where nothing could be scored."""
@@ -27,6 +29,13 @@ class OutcomeCounts(BaseModel):
     safe_answered: int = 0
 
 
+class LengthControlledRate(Score):
+    """A win rate as it would be if both answers were equally long. `method` names the regression, or
+    says why there is no value."""
+
+    method: str
+
+
 class TaskScore(Score):
     """One task.
 
@@ -34,6 +43,7 @@ class TaskScore(Score):
     `raw_value` is the metric as its source defines it, in the source's own unit and direction.
     `n` documents were asked, `n_scored` of them have a verdict; `bound_low` and `bound_high` are
     the values if all unjudged ones were failures, or successes. `unscored` says why there is no value.
+    `length_controlled` stands beside a win rate.
     """
 
     cell: str
@@ -50,6 +60,7 @@ class TaskScore(Score):
     bound_high: float | None = None
     chance: float | None = None
     outcomes: OutcomeCounts | None = None
+    length_controlled: LengthControlledRate | None = None
     unscored: str | None = None
 
 
@@ -62,6 +73,7 @@ class Scores(BaseModel):
     prompts in percent, the one number where lower is better. `missing` names the weighted tasks
     without a value, which the means leave out, `faults` those whose data failed, or for which a judge
     broke off or judged nothing: some of their numbers are missing, or all, and the row is partial.
+    `panels`: how judges agree, for each kind of which several judged.
     """
 
     model: str
@@ -78,3 +90,4 @@ class Scores(BaseModel):
     tasks: dict[str, TaskScore]
     missing: list[str] = Field(default_factory=list)
     faults: list[str] = Field(default_factory=list)
+    panels: list[Panel] = Field(default_factory=list)

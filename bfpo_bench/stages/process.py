@@ -10,31 +10,18 @@ import subprocess
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from bfpo_bench.errors import DISK_FAULTS, UserError, disk_sentence, first_line
+from bfpo_bench.progress import Progress, Report
 
 T = TypeVar("T")
 
 _PR_SET_PDEATHSIG = 1
 _WATCH_SECONDS = 0.5
-
-
-@dataclass(frozen=True)
-class Progress:
-    """`done` of `total` units of `phase`; total 0 means that it is not known."""
-
-    phase: str
-    done: int = 0
-    total: int = 0
-
-
-class Report(Protocol):
-    def __call__(self, progress: Progress) -> None: ...
 
 
 class StageCrash(Exception):

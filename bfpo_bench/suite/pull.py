@@ -14,7 +14,7 @@ from bfpo_bench.engines.source import TOKENIZER, WEIGHTS
 from bfpo_bench.engines.subject import resolve_subject
 from bfpo_bench.errors import UserError, first_line
 from bfpo_bench.hub import cached
-from bfpo_bench.judges.spec import Judge
+from bfpo_bench.judges.judge import Judge
 from bfpo_bench.suite.checks import fetch_sentence_model, has_sentence_model
 from bfpo_bench.suite.data import DataRevision, named_files, requested_revision, resolve_data
 from bfpo_bench.suite.documents import load_task, raw_rows

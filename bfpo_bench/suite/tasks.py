@@ -28,6 +28,7 @@ _DECIDES = (
     "hub_id",
     "columns",
     "keep",
+    "baseline",
 )
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -45,7 +46,8 @@ class TaskSpec(BaseModel):
     """One task as its YAML states it. Counts are upstream's, not those of a loaded data set.
 
     `columns` are the raw data columns that the task uses, as the data lock hashes them; `keep` are
-    the fields of a document that its response is stored with, for judges; `until` are the strings
+    the fields of a document that its response is stored with, for judges; `baseline` is the one of
+    them that holds the answer which a judge of preferences compares with; `until` are the strings
     that end an answer. `num_fewshot` is None unless the YAML states it.
     """
 
@@ -73,6 +75,7 @@ class TaskSpec(BaseModel):
     licence: str
     columns: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
+    baseline: str | None = None
     until: tuple[str, ...] = ()
     chance: float | None = None
     metric: str | None = None

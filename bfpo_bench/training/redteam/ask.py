@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bfpo_bench.pipeline import Ui, execute
+from bfpo_bench.pipeline import execute
 from bfpo_bench.plan import Plan, make_plan
+from bfpo_bench.progress import Ui
 from bfpo_bench.request import Request
 from bfpo_bench.runs.folder import RunFolder, check_writable
 from bfpo_bench.stages.process import Progress

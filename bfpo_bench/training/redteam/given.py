@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bfpo_bench.engines.transformers import check_arguments
-from bfpo_bench.pipeline import Ui
-from bfpo_bench.plan import PlannedJudge
+from bfpo_bench.judging import PlannedJudge
+from bfpo_bench.progress import Ui
 from bfpo_bench.request import Request
 from bfpo_bench.runs.folder import RunFolder, check_writable
 from bfpo_bench.runs.identity import digest
@@ -77,15 +77,12 @@ def _judge(run: RunFolder, planned: PlannedJudge, request: Request, ui: Ui) -> s
         if engine.name == "transformers":
             check_arguments(request.engine_arguments)
         ui.note(f"judge {key}: engine {engine.name}, {engine.reason}")
-        planned.subject.base.materialise()
+        planned.fetch()
     job = JudgeJob(
-        judge=planned.judge,
+        work=planned.work(request.engine_arguments if engine else {}),
         runs=(run.path,),
         tasks=frozenset(planned.tasks),
-        prompt=planned.prompt,
-        engine=engine.name if engine else None,
-        subject=planned.subject,
-        arguments=request.engine_arguments if engine else {},
+        memory=planned.memory,
     )
     stage = f"judge-{key}"
     try:

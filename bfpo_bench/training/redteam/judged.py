@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bfpo_bench.errors import UserError
+from bfpo_bench.judges.judge import Judge
 from bfpo_bench.judges.reasoning import strip_reasoning
-from bfpo_bench.judges.spec import Judge
 from bfpo_bench.runs.folder import RunFolder
 from bfpo_bench.runs.records import Label, Response
 from bfpo_bench.suite.tasks import TaskSpec

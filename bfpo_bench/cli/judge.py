@@ -1,0 +1,144 @@
+"""`bfpo-bench judge`: judge what is stored, or lines from anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from bfpo_bench.cli import options
+
+if TYPE_CHECKING:
+    from bfpo_bench.judges.finding import Finding
+    from bfpo_bench.judges.lines import Line
+    from bfpo_bench.judging import JudgeOptions
+
+
+def judge(
+    runs: list[Path] = typer.Argument(None, metavar="[RUN]...", help="Run folders, as in runs/."),
+    judge: options.Judges = [],  # noqa: B006
+    input_: Path | None = typer.Option(
+        None, "--input", metavar="FILE", help="JSON lines with `prompt` and `response` instead."
+    ),
+    output: Path | None = typer.Option(
+        None, "--output", metavar="FILE", help="Where the judged lines go."
+    ),
+    engine: options.Engine = "auto",
+    engine_arg: options.EngineArgs = [],  # noqa: B006
+    judge_url: options.JudgeUrl = None,
+    judge_price: options.JudgePrice = None,
+    max_cost: options.MaxCost = None,
+    baseline: options.Baseline = None,
+    suite: str | None = typer.Option(
+        None, metavar="SUITE", help="The runs' suite, where it is a file of yours."
+    ),
+    leaderboard: options.Leaderboard = None,
+    json_: bool = typer.Option(False, "--json", help="Print the scores as JSON."),
+) -> None:
+    """Judge stored responses again, or any prompts and responses; no model under test is loaded.
+
+    A run is scored anew by the judges named and gets a row of its own; several judges of a kind are a
+    panel: the first decides, and how far they agree is shown.
+
+        bfpo-bench judge runs/MODEL-1a2b3c4d --judge harmbench --judge yesno=JUDGE_MODEL
+
+    Lines keep their fields, and get `label`, `score`, `raw` and `error`: as many lines as there were,
+    in their order.
+
+        bfpo-bench judge --input answers.jsonl --output judged.jsonl --judge refusal
+
+    Nothing is judged twice: what a judge has said of a text is remembered across runs and models.
+    """
+    from bfpo_bench.errors import UserError
+    from bfpo_bench.judging import JudgeOptions
+
+    if bool(runs) == (input_ is not None):
+        raise UserError("Name what to judge: run folders, or --input FILE with --output FILE.")
+    if (input_ is None) != (output is None):
+        raise UserError("--input and --output go together: name the file to write as well.")
+    chosen = JudgeOptions(
+        engine=engine,
+        arguments=options.engine_arguments(engine_arg),
+        url=judge_url,
+        price=options.judge_price(judge_price),
+        max_cost=max_cost,
+    )
+    if input_ is not None and output is not None:
+        if baseline or suite or leaderboard or json_:
+            raise UserError(
+                "--baseline, --suite, --leaderboard and --json are for runs: leave them out with --input."
+            )
+        raise typer.Exit(_judge_lines(input_, output, judge, chosen))
+    raise typer.Exit(_judge_runs(runs, judge, chosen, baseline, suite, leaderboard, json_))
+
+
+def _judge_lines(source: Path, target: Path, named: Sequence[str], chosen: JudgeOptions) -> int:
+    from bfpo_bench.cli.ui import RichUi
+    from bfpo_bench.errors import UserError
+    from bfpo_bench.judges.lines import judged_lines, read_lines, write_lines
+    from bfpo_bench.judging import judge_texts, plan_judge
+    from bfpo_bench.runs.folder import check_writable
+
+    if len(named) != 1:
+        raise UserError("Lines are judged by one judge: name it with --judge.")
+    if source.exists() and target.exists() and source.samefile(target):
+        raise UserError(f"--output {target} is the input: give another file.")
+    ui = RichUi()
+    lines = read_lines(source)
+    check_writable(target.parent, "--output")
+    planned = plan_judge(named[0], chosen, ui.note)
+    found = judge_texts(planned, [line.text for line in lines], ui)
+    write_lines(target, judged_lines(lines, found))
+    for note in _told(lines, found):
+        ui.note(note)
+    return 3 if any(f.fault for f in found) else 0
+
+
+def _told(lines: Sequence[Line], found: Sequence[Finding]) -> list[str]:
+    from collections import Counter
+
+    counts = Counter(f.label for f in found)
+    told = [f"{len(lines)} lines: {', '.join(f'{n} {label}' for label, n in counts.most_common())}"]
+    reasons = Counter(f.error for f in found if f.label == "unjudged")
+    told += [f"{count} unjudged: {reason}" for reason, count in reasons.most_common()]
+    if any(f.fault for f in found):
+        told.append("the same command asks again what could not be asked")
+    return told
+
+
+def _judge_runs(
+    runs: Sequence[Path],
+    named: Sequence[str],
+    chosen: JudgeOptions,
+    baseline: Path | None,
+    suite: str | None,
+    leaderboard: Path | None,
+    as_json: bool,
+) -> int:
+    import sys
+
+    from bfpo_bench.cli.rejudged_view import print_rejudged
+    from bfpo_bench.cli.ui import RichUi
+    from bfpo_bench.progress import Progress
+    from bfpo_bench.rejudge import plan_rejudging, rejudge
+    from bfpo_bench.request import Request
+
+    request = Request(
+        models=(),
+        judges=tuple(named),
+        engine=chosen.engine,
+        engine_arguments=chosen.arguments,
+        judge_url=chosen.url,
+        judge_price=chosen.price,
+        max_cost=chosen.max_cost,
+        baseline=baseline,
+        leaderboard=leaderboard,
+    )
+    ui = RichUi()
+    with ui.stage("plan") as report:
+        plan = plan_rejudging(runs, suite, request, lambda text: report(Progress(text)))
+    done = rejudge(plan, ["bfpo-bench", *sys.argv[1:]], ui)
+    print_rejudged(plan, done, as_json)
+    return 3 if any(one.scores.faults for one in done) else 0

@@ -1,0 +1,42 @@
+"""What `bfpo-bench judge RUN` prints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import typer
+from rich.console import Console
+
+from bfpo_bench.cli.panel_view import panel_table
+from bfpo_bench.cli.render import leaderboard_tables, outcome_table, task_table
+from bfpo_bench.cli.ui import plain
+from bfpo_bench.leaderboard.keys import read_keys
+from bfpo_bench.leaderboard.rows import read_leaderboard
+from bfpo_bench.rejudge import Rejudged, Rejudging
+
+
+def print_rejudged(plan: Rejudging, done: Sequence[Rejudged], as_json: bool) -> None:
+    """Scores, panels and the leaderboard; or the scores as JSON."""
+    if as_json:
+        told = [{"run": str(r.folder.path), "scores": r.scores.model_dump()} for r in done]
+        typer.echo(json.dumps(told, indent=2))
+        return
+    console = Console()
+    for one in done:
+        console.print(task_table(one.scores))
+        console.print(outcome_table(one.scores))
+        for panel in one.scores.panels:
+            console.print(panel_table(panel))
+    keys = {one.scores.comparability_key for one in done}
+    table = read_leaderboard(plan.wanted.leaderboard)
+    mine = table[table["comparability_key"].isin(keys)]
+    for part in leaderboard_tables(mine, read_keys(plan.wanted.leaderboard)):
+        console.print(part)
+    for one in done:
+        if one.scores.faults:
+            broken = f"{one.scores.model}: unscored for a fault: {', '.join(one.scores.faults)}"
+            console.print(plain(broken), style="red", markup=False)
+    console.print(
+        f"leaderboard: {plan.wanted.leaderboard}", markup=False, highlight=False, soft_wrap=True
+    )

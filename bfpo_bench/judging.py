@@ -1,0 +1,204 @@
+"""Judges made ready to work: what one needs is resolved and checked before anything is loaded."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bfpo_bench.cache import default_cache
+from bfpo_bench.engines.select import EngineChoice, choose_engine
+from bfpo_bench.engines.subject import Subject, resolve_subject
+from bfpo_bench.errors import UserError
+from bfpo_bench.judges.api.server import Server
+from bfpo_bench.judges.finding import Finding
+from bfpo_bench.judges.item import Item, Text, item_of
+from bfpo_bench.judges.judge import Judge
+from bfpo_bench.judges.load import load_judge
+from bfpo_bench.judges.prompts import PromptTemplate, load_prompt
+from bfpo_bench.judges.reasoning import strip_reasoning
+from bfpo_bench.judges.running.work import JUDGE_CONTEXT, Work
+from bfpo_bench.progress import Ui
+from bfpo_bench.runs.identity import digest
+from bfpo_bench.stages.judge_texts import TextsJob, judge_items
+from bfpo_bench.stages.process import run_stage
+
+DEFAULT_URL = "https://api.openai.com/v1"
+
+
+@dataclass(frozen=True)
+class JudgeOptions:
+    """What the user said of how judges run. `url`, `price` (USD per million tokens in and out) and
+    `max_cost` (USD) are for judges over an API."""
+
+    engine: str = "auto"
+    arguments: dict[str, Any] = field(default_factory=dict)
+    url: str | None = None
+    price: tuple[float, float] | None = None
+    max_cost: float | None = None
+    offline: bool = False
+
+
+@dataclass(frozen=True)
+class PlannedJudge:
+    """A judge with its model resolved and its prompt read, where it has them.
+
+    `fault` says why a judge that joined by itself cannot work here: its tasks stay unscored.
+    `baseline` identifies the answers that a judge of preferences compares with.
+    """
+
+    judge: Judge
+    tasks: tuple[str, ...] = ()
+    subject: Subject | None = None
+    prompt: PromptTemplate | None = None
+    engine: EngineChoice | None = None
+    server: Server | None = None
+    baseline: dict[str, Any] | None = None
+    fault: str | None = None
+
+    def identity(self) -> dict[str, Any]:
+        """What its verdicts depend on: part of the comparability key."""
+        spec, subject = self.judge.spec, self.subject
+        found = {
+            "kind": spec.kind,
+            "version": spec.version,
+            "rules_sha256": self.judge.rules_sha256,
+            "model": subject.name if subject else self.judge.model,
+            "revision": (subject.identity.adapter or subject.identity.weights) if subject else None,
+            "prompt_sha256": self.prompt.sha256 if self.prompt else None,
+            "prompt_origin": self.prompt.origin if self.prompt else None,
+        }
+        return found if self.baseline is None else found | {"baseline": self.baseline}
+
+    @property
+    def memory(self) -> str | None:
+        """The hash under which its findings are remembered; None for a judge that costs nothing."""
+        if self.judge.spec.engine == "none":
+            return None
+        # Where a prompt was read and whose answers are compared with does not change a finding
+        left_out = ("prompt_origin", "baseline")
+        return digest({k: v for k, v in self.identity().items() if k not in left_out})
+
+    def work(self, arguments: dict[str, Any]) -> Work:
+        return Work(
+            judge=self.judge,
+            prompt=self.prompt,
+            engine=self.engine.name if self.engine else None,
+            subject=self.subject,
+            arguments=arguments,
+            server=self.server,
+        )
+
+    def fetch(self) -> None:
+        """Its model's files, on this disk."""
+        for source in (self.subject.base, self.subject.adapter) if self.subject else ():
+            if source is not None:
+                source.materialise()
+
+
+def plan_judge(
+    asked: str | Judge,
+    options: JudgeOptions = JudgeOptions(),
+    progress: Callable[[str], None] = lambda _: None,
+) -> PlannedJudge:
+    """The judge behind `NAME_OR_FOLDER[=MODEL]`, resolved from metadata; no model is loaded.
+
+    Raises UserError for whatever the user must change.
+    """
+    judge = load_judge(asked) if isinstance(asked, str) else asked
+    if judge.spec.engine == "none":
+        return PlannedJudge(judge)
+    if judge.spec.engine == "api":
+        server = _server(judge, options)
+        return PlannedJudge(judge, prompt=load_prompt(judge, None), server=server)
+    assert judge.model is not None
+    progress(f"looking at judge {judge.key}")
+    try:
+        subject = resolve_subject(
+            _at(judge.model, judge.spec.revision, judge.model_given), progress
+        )
+    except UserError as error:
+        other = " Another judge can be named with --judge." if judge.joined else ""
+        raise UserError(f"Judge {judge.spec.name}: {error}{other}") from error
+    if judge.model_given:
+        # A folder's name and hash instead of its path: scores and keys hold no paths
+        judge = judge.model_copy(update={"model": subject.name})
+    home = subject.adapter or subject.base
+    source = subject.tokenizer_source if judge.spec.template == "conversation" else home
+    return PlannedJudge(
+        judge=judge,
+        subject=subject,
+        prompt=load_prompt(judge, source),
+        engine=_engine(judge, subject, options),
+    )
+
+
+def _at(model: str, revision: str | None, given: bool) -> str:
+    return model if given or revision is None else f"{model}@{revision}"
+
+
+def _engine(judge: Judge, subject: Subject, options: JudgeOptions) -> EngineChoice:
+    wanted = "transformers" if options.engine == "transformers" else "auto"
+    if judge.spec.engine == "score":
+        from bfpo_bench.engines.scorer import choose_scorer
+
+        return choose_scorer(wanted, subject)
+    return choose_engine(wanted, subject.name, subject.config, JUDGE_CONTEXT)
+
+
+def _server(judge: Judge, options: JudgeOptions) -> Server:
+    url = options.url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_URL
+    if not url.startswith(("http://", "https://")):
+        raise UserError(
+            f"--judge-url {url} is no address: write for example http://127.0.0.1:8000/v1."
+        )
+    if options.offline and url == DEFAULT_URL:
+        raise UserError(
+            f"Judge {judge.key} asks {DEFAULT_URL}, and the run is offline: name a local server "
+            "with --judge-url, or leave the judge out."
+        )
+    # What a judge.yaml says of prices holds for the model that it names
+    price = options.price or (None if judge.model_given else judge.spec.price)
+    return Server(url=url.rstrip("/"), price=price, max_cost=options.max_cost)
+
+
+def judge_texts(planned: PlannedJudge, texts: Sequence[Text], ui: Ui) -> list[Finding]:
+    """One finding for each text, in order: degenerate ones by rule, the others by the judge.
+
+    What the judge found before, for these or equal texts, is remembered and not asked again.
+    Raises UserError for what the user must change, StageCrash when the judge's process died.
+    """
+    shown = [_shown(text) for text in texts]
+    items = tuple(item for item in shown if isinstance(item, Item))
+    planned.fetch()
+    key = planned.judge.key
+    if planned.engine is not None:
+        ui.note(f"judge {key}: engine {planned.engine.name}, {planned.engine.reason}")
+    job = TextsJob(planned.work({}), items, planned.memory)
+    log = default_cache() / "logs" / f"judge-{digest(key)[:8]}.log"
+    with ui.stage(f"judge {key}") as report:
+        result = run_stage(f"judge-{key}", judge_items, job, log=log, report=report)
+    for note in told(key, result.engine):
+        ui.note(note)
+    found = iter(result.findings)
+    return [item if isinstance(item, Finding) else next(found) for item in shown]
+
+
+def _shown(text: Text) -> Item | Finding:
+    baseline = None if text.baseline is None else strip_reasoning(text.baseline).text
+    return item_of(text.prompt, text.response, baseline=baseline)
+
+
+def told(key: str, description: dict[str, Any]) -> list[str]:
+    """What a judge's stage has to say of itself besides its verdicts."""
+    notes = []
+    if remembered := description.get("remembered"):
+        notes.append(f"judge {key}: {remembered} verdicts remembered from before")
+    if usage := description.get("usage"):
+        cost = "" if usage.get("cost") is None else f", USD {usage['cost']:.4f}"
+        notes.append(
+            f"judge {key}: {usage['requests']} requests, {usage['prompt_tokens']} tokens in, "
+            f"{usage['completion_tokens']} out{cost}"
+        )
+    return notes
