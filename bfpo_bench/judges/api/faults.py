@@ -1,0 +1,136 @@
+"""What a server's failures mean: ask again, give this item up, or stop altogether."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from bfpo_bench.errors import UserError
+from bfpo_bench.judges.api.key import VARIABLES, Key
+
+_AGAIN = (408, 409, 425, 429)
+_SHOWN = 300
+"""Characters of a server's message that are repeated."""
+
+_TOO_LONG = re.compile(
+    r"context[ _-]?(length|window|size)|too long|too many tokens|maximum (context|input)"
+    r"|reduce the length|exceed\w* .{0,60}(tokens|length)|longer than the",
+    re.I,
+)
+_REFUSED_CODES = ("content_filter", "content_policy_violation", "responsibleaipolicyviolation")
+_REFUSED = re.compile(r"content (management )?(policy|filter)", re.I)
+_NO_MODEL = re.compile(
+    r"model\b.{0,200}\b(not exist|not found|no longer|unknown|invalid)|(unknown|invalid|no such) model",
+    re.I | re.S,
+)
+_UNSUPPORTED = ("unsupported_parameter", "unsupported_value", "unknown_parameter")
+
+
+class Transient(Exception):
+    """It may well succeed when asked again; `retry_after` in seconds where the server named a time.
+
+    `unreachable`: there was no connection at all.
+    """
+
+    def __init__(
+        self, reason: str, *, retry_after: float | None = None, unreachable: bool = False
+    ) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
+        self.unreachable = unreachable
+
+
+class Unanswered(Exception):
+    """This one text has no reply, and will not be asked about again now.
+
+    `fault`: the world's and not the judge's, so that a later command asks again. `unreachable`: the
+    last attempt found no server.
+    """
+
+    def __init__(self, reason: str, *, fault: bool, unreachable: bool = False) -> None:
+        super().__init__(reason)
+        self.fault = fault
+        self.unreachable = unreachable
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A response that is no success: its status, and what the server says of it, without the key."""
+
+    status: int
+    message: str
+    code: str
+    retry_after: float | None
+
+
+def read_failure(status: int, headers: Mapping[str, str], body: str, key: Key) -> Failure:
+    """Servers differ: `{"error": {"message", "code"}}`, the same unwrapped, `{"detail"}`, plain text."""
+    message, codes = body, ""
+    try:
+        told = json.loads(body)
+        error = told.get("error", told)
+        if isinstance(error, Mapping):
+            message = str(error.get("message") or error.get("detail") or error)
+            codes = f"{error.get('code')} {error.get('type')}".lower()
+        else:
+            message = str(error)
+    except (ValueError, AttributeError, RecursionError):
+        pass
+    shown = " ".join(key.redact(message).split())[:_SHOWN].rstrip(".")
+    return Failure(status, shown, codes, _retry_after(headers.get("retry-after")))
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Seconds to wait, from a number of them or a date."""
+    if value is None:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        until = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if until.tzinfo is None:
+        until = until.replace(tzinfo=UTC)
+    return max(0.0, (until - datetime.now(UTC)).total_seconds())
+
+
+def meaning(failure: Failure, url: str, model: str) -> Transient | Unanswered | UserError:
+    """What to do about a failure; the URL and the model are named where the user must change one."""
+    status, said = failure.status, failure.message
+    quoted = f"{status}, {said!r}" if said else str(status)
+    if status == 401 or status == 403:
+        # The server's own words are left out: they may hold a part of the key
+        return UserError(
+            f"The judge's server {url} does not accept the key ({status}): set "
+            f"{VARIABLES[0]} (or {VARIABLES[1]}) to one that may use {model}."
+        )
+    if status == 402 or "insufficient_quota" in failure.code:
+        return UserError(f"The judge's server {url} wants to be paid ({quoted}): add credit there.")
+    if status in _AGAIN or status >= 500:
+        return Transient(f"it replied with {quoted}", retry_after=failure.retry_after)
+    if any(code in failure.code for code in _REFUSED_CODES) or _REFUSED.search(said):
+        return Unanswered(f"the judge refused ({quoted})", fault=False)
+    if _TOO_LONG.search(said) or status == 413:
+        return Unanswered(f"the judge's server did not take the prompt ({quoted})", fault=False)
+    if status in (404, 405) or status < 400 or _names_no_model(failure):
+        return UserError(
+            f"The judge's server {url} has no model {model} to chat with ({quoted}): name one that "
+            "it serves, and its URL up to /v1."
+        )
+    if any(code in failure.code for code in _UNSUPPORTED):
+        return UserError(
+            f"The judge's model {model} does not take the request ({quoted}): copy the judge's "
+            "folder, change its judge.yaml, and name that folder with --judge."
+        )
+    return Unanswered(f"the judge's server did not take the prompt ({quoted})", fault=True)
+
+
+def _names_no_model(failure: Failure) -> bool:
+    return "model_not_found" in failure.code or bool(_NO_MODEL.search(failure.message))
