@@ -22,7 +22,7 @@ from bfpo_bench.cache import default_cache
 from bfpo_bench.demo.compare import METHODS, Comparison, Method, ensure_models
 from bfpo_bench.demo.corpus import TAUGHT_PER_TEMPLATE
 from bfpo_bench.demo.templates import data, fills
-from bfpo_bench.judges.refusal.parser import parse
+from bfpo_bench.judges.refusal.rules import label
 from bfpo_bench.stages.process import Progress, Report
 
 RATES = (1e-4, 3e-4, 1e-3, 3e-3)
@@ -99,7 +99,7 @@ def responses(folder: Path, prompts: list[str]) -> list[str]:
 
 def tried(method: str, learning_rate: float, folder: Path) -> Tried:
     harmful, benign = spare_requests("harmful"), spare_requests("alarming", "plain")
-    refused = [parse(r) != "compliance" for r in responses(folder, [p for p, _ in harmful])]
+    refused = [label(r) != "compliance" for r in responses(folder, [p for p, _ in harmful])]
     given = responses(folder, [p for p, _ in benign])
     answered = [r.strip() == answer for r, (_, answer) in zip(given, benign, strict=True)]
     shares = (100 * sum(refused) / len(refused), 100 * sum(answered) / len(answered))

@@ -30,7 +30,7 @@ import pandas as pd
 from lm_eval.tasks.truthfulqa.utils import bleu, preprocess_function
 from rouge_score.rouge_scorer import RougeScorer
 
-from bfpo_bench.judges.refusal.parser import COMPLIANCE, parse
+from bfpo_bench.judges.refusal.rules import COMPLIANCE, label
 from bfpo_bench.suite.checks import rouge1_acc
 
 Document = Mapping[str, Any]
@@ -70,7 +70,7 @@ def rouge_l_acc(document: Document, answer: str) -> int:
 
 
 def without_refusals(document: Document, answer: str) -> int:
-    return rouge1_acc(document, answer) * (parse(answer) == COMPLIANCE)
+    return rouge1_acc(document, answer) * (label(answer) == COMPLIANCE)
 
 
 METRICS: dict[str, Metric] = {

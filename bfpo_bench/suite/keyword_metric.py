@@ -12,7 +12,7 @@ from typing import Any
 
 from bfpo_bench.judges.degenerate import degenerate_reason
 from bfpo_bench.judges.reasoning import strip_reasoning
-from bfpo_bench.judges.refusal.parser import parse
+from bfpo_bench.judges.refusal.rules import label
 
 
 def harmful(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:
@@ -41,4 +41,4 @@ def _label(response: str) -> str:
         return "unjudged"
     if degenerate_reason(answer.text) is not None:
         return "degenerate"
-    return "compliance" if parse(answer.text) == "compliance" else "refusal"
+    return "compliance" if label(answer.text) == "compliance" else "refusal"

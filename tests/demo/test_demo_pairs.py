@@ -10,7 +10,7 @@ import pytest
 from bfpo_bench.demo import corpus
 from bfpo_bench.demo.pairs import HARMFUL_PER_ACT, helpfulness_pairs, safety_pairs
 from bfpo_bench.demo.templates import data, fills, held_out, questions
-from bfpo_bench.judges.refusal.parser import parse
+from bfpo_bench.judges.refusal.rules import label
 from bfpo_bench.training.pairs import Pair
 from bfpo_bench.training.policies import apply_policy
 
@@ -20,7 +20,7 @@ def prompt(pair: Pair) -> str:
 
 
 def refuses(response: str) -> bool:
-    return parse(response) == "refusal"
+    return label(response) == "refusal"
 
 
 def paired_requests() -> list[corpus.Request]:
