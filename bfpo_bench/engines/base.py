@@ -40,6 +40,14 @@ class ScoringRequest:
 
 
 @dataclass(frozen=True)
+class ChoiceRequest:
+    """How probable is each of `options`, token ids that are all different, right after `prompt`?"""
+
+    prompt: tuple[int, ...]
+    options: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Likelihood:
     """Sum of the continuation's log-probabilities in nats, and whether greedy decoding gives it."""
 
@@ -87,5 +95,9 @@ class Engine(Protocol):
     def loglikelihoods(
         self, requests: Sequence[ScoringRequest]
     ) -> Iterator[tuple[int, Likelihood]]: ...
+
+    def choices(self, requests: Sequence[ChoiceRequest]) -> Iterator[tuple[int, tuple[float, ...]]]:
+        """The log-probability of each option, in nats and over the whole vocabulary."""
+        ...
 
     def close(self) -> None: ...

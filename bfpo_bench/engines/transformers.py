@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from bfpo_bench.engines.base import (
+    ChoiceRequest,
     Generation,
     GenerationRequest,
     Likelihood,
@@ -14,6 +15,7 @@ from bfpo_bench.engines.base import (
     check_finite,
 )
 from bfpo_bench.engines.batching import Halving, RowSize, by_length, is_out_of_memory
+from bfpo_bench.engines.decoding import budgets, samplers
 from bfpo_bench.errors import UserError, first_line
 
 Q = TypeVar("Q")
@@ -116,28 +118,36 @@ class TransformersEngine:
             yield from batch
 
     def _generate(self, batch: list[GenerationRequest]) -> list[Generation]:
-        import torch
-
         width = max(len(r.prompt) for r in batch)
-        new = max(r.max_new_tokens for r in batch)
-        pad = self._stop[0] if self._stop else 0
-        ids = torch.full((len(batch), width), pad)
-        mask = torch.zeros_like(ids)
-        for row, request in enumerate(batch):
-            ids[row, width - len(request.prompt) :] = torch.tensor(request.prompt)
-            mask[row, width - len(request.prompt) :] = 1
-        with torch.inference_mode():
-            out = self.model.generate(
-                input_ids=ids.to(self.device),
-                attention_mask=mask.to(self.device),
-                generation_config=self._plain_config(new, pad),
-                logits_processor=_samplers(batch),
-                stopping_criteria=_budgets(batch, width),
-            )
+        out = self._continue(
+            [r.prompt for r in batch],
+            max(r.max_new_tokens for r in batch),
+            logits_processor=samplers(batch),
+            stopping_criteria=budgets(batch, width),
+        )
         return [
             _finished(tokens, request.max_new_tokens, self._stop)
             for tokens, request in zip(out[:, width:].tolist(), batch, strict=True)
         ]
+
+    def _continue(self, prompts: Sequence[tuple[int, ...]], new: int, **options: Any) -> Any:
+        """model.generate on left-padded prompts, with nothing of the model's own generation config."""
+        import torch
+
+        width = max(len(p) for p in prompts)
+        pad = self._stop[0] if self._stop else 0
+        ids = torch.full((len(prompts), width), pad)
+        mask = torch.zeros_like(ids)
+        for row, prompt in enumerate(prompts):
+            ids[row, width - len(prompt) :] = torch.tensor(prompt)
+            mask[row, width - len(prompt) :] = 1
+        with torch.inference_mode():
+            return self.model.generate(
+                input_ids=ids.to(self.device),
+                attention_mask=mask.to(self.device),
+                generation_config=self._plain_config(new, pad),
+                **options,
+            )
 
     def _plain_config(self, new: int, pad: int) -> Any:
         """A generation config of ours alone: the model's own would bring its sampling defaults in."""
@@ -184,6 +194,25 @@ class TransformersEngine:
             check_finite(score.logprob)
         return scores
 
+    def choices(self, requests: Sequence[ChoiceRequest]) -> Iterator[tuple[int, tuple[float, ...]]]:
+        lengths = [len(r.prompt) + 1 for r in requests]
+        yield from self._batches(lengths, requests, self._choose, lambda length: 1)
+
+    def _choose(self, batch: list[ChoiceRequest]) -> list[tuple[float, ...]]:
+        """One step of generate(), which computes logits of the last position alone: those as they
+        come from the model, before anything processes them."""
+        out = self._continue(
+            [r.prompt for r in batch], 1, output_logits=True, return_dict_in_generate=True
+        )
+        logprobs = out.logits[0].float().log_softmax(-1)
+        found = [
+            tuple(logprobs[row, list(request.options)].tolist())
+            for row, request in enumerate(batch)
+        ]
+        for logprob in (value for values in found for value in values):
+            check_finite(logprob)
+        return found
+
     def close(self) -> None:
         del self.model
 
@@ -225,52 +254,3 @@ def _finished(tokens: list[int], budget: int, stop: tuple[int, ...]) -> Generati
     if ends:
         return Generation(tuple(tokens[: ends[0]]), "stop")
     return Generation(tuple(tokens), "length")
-
-
-def _budgets(batch: list[GenerationRequest], width: int) -> Any:
-    """Rows whose own budget is spent stop, so that a batch ends with its last unfinished row."""
-    import torch
-    from transformers import StoppingCriteria, StoppingCriteriaList
-
-    budgets = torch.tensor([r.max_new_tokens for r in batch])
-
-    class Spent(StoppingCriteria):
-        def __call__(self, input_ids: Any, scores: Any, **kwargs: Any) -> Any:
-            return (budgets <= input_ids.shape[1] - width).to(input_ids.device)
-
-    return StoppingCriteriaList([Spent()])
-
-
-def _samplers(batch: list[GenerationRequest]) -> Any:
-    """Temperature and nucleus sampling with each row's own seed, as Gumbel noise before an argmax.
-
-    argmax(log p + Gumbel) is a draw from p, and the noise of a row comes from its own generator:
-    the draw does not depend on which rows share a batch.
-    """
-    import torch
-    from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopPLogitsWarper
-    from transformers.generation import LogitsProcessor
-
-    if all(r.temperature == 0 for r in batch):
-        return LogitsProcessorList()
-
-    class PerRow(LogitsProcessor):
-        def __init__(self) -> None:
-            self.rows = [torch.Generator().manual_seed(r.seed) for r in batch]
-
-        def __call__(self, input_ids: Any, scores: Any) -> Any:
-            out = scores.clone()
-            for row, (request, generator) in enumerate(zip(batch, self.rows, strict=True)):
-                if request.temperature == 0:
-                    continue
-                line = TemperatureLogitsWarper(request.temperature)(
-                    input_ids, scores[row : row + 1]
-                )
-                if request.top_p < 1:
-                    line = TopPLogitsWarper(request.top_p)(input_ids, line)
-                uniform = torch.rand(line.shape, generator=generator, dtype=torch.float64)
-                noise = -torch.log(-torch.log(uniform.clamp(1e-300, 1 - 1e-16)))
-                out[row] = line[0] + noise[0].to(line.device, line.dtype)
-            return out
-
-    return LogitsProcessorList([PerRow()])

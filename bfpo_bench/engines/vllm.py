@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bfpo_bench.engines.base import (
+    ChoiceRequest,
     Generation,
     GenerationRequest,
     Likelihood,
@@ -144,6 +145,26 @@ class VllmEngine:
             total = sum(c.logprob for c in chosen)
             check_finite(total)
             yield position, Likelihood(total, all(c.rank == 1 for c in chosen))
+
+    def choices(self, requests: Sequence[ChoiceRequest]) -> Iterator[tuple[int, tuple[float, ...]]]:
+        """One step each; vLLM reports the options' log-probabilities whatever token it samples."""
+        from vllm import SamplingParams
+
+        def params(request: ChoiceRequest) -> tuple[tuple[int, ...], Any]:
+            return request.prompt, SamplingParams(
+                temperature=0.0,
+                max_tokens=1,
+                logprob_token_ids=list(request.options),
+                ignore_eos=True,
+                detokenize=False,
+            )
+
+        for position, output in self._stream([params(r) for r in requests]):
+            step = output.outputs[0].logprobs[0]
+            found = tuple(step[token].logprob for token in requests[position].options)
+            for logprob in found:
+                check_finite(logprob)
+            yield position, found
 
     def _stream(
         self, asked: Sequence[tuple[tuple[int, ...], Any]], ahead: int = AHEAD

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from bfpo_bench.errors import UserError
@@ -45,7 +45,7 @@ class FindingCache:
         """Remember a finding, unless the world's fault made it."""
         if finding.fault:
             return
-        told = {k: v for k, v in vars(finding).items() if v not in (None, False)}
+        told = {k: v for k, v in vars(finding).items() if k != "fault" and v is not None}
         with self._connection:
             self._connection.execute(
                 "INSERT OR REPLACE INTO findings VALUES (?, ?, ?)",
@@ -55,19 +55,24 @@ class FindingCache:
 
 @contextmanager
 def open_cache(path: Path, judge: str) -> Iterator[FindingCache]:
-    """The cache in the file `path`. Raises UserError where it cannot be read or written."""
+    """The cache in the file `path`. Raises UserError where it cannot be read or written, be it only
+    when it is used."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(path, timeout=60)
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
-        connection.execute(_TABLE)
-    except (OSError, sqlite3.Error) as error:
-        raise UserError(
-            f"The cache of verdicts {path} cannot be used ({error}): delete it, or set "
-            "BFPO_BENCH_CACHE to a folder that can be written."
-        ) from error
+    except OSError as error:
+        raise _unusable(path, error) from error
     try:
-        yield FindingCache(connection, judge)
-    finally:
-        connection.close()
+        with closing(sqlite3.connect(path, timeout=60)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=NORMAL")
+            connection.execute(_TABLE)
+            yield FindingCache(connection, judge)
+    except sqlite3.Error as error:
+        raise _unusable(path, error) from error
+
+
+def _unusable(path: Path, error: Exception) -> UserError:
+    return UserError(
+        f"The cache of verdicts {path} cannot be used ({error}): delete it, or set "
+        "BFPO_BENCH_CACHE to a folder that can be written."
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,14 +62,22 @@ def _line(where: str, line: str) -> Line:
 def judged_lines(lines: Sequence[Line], found: Sequence[Finding]) -> Iterator[dict[str, Any]]:
     """Each record with `label`, `score`, `raw` and `error`, and `answers` where the judge gave some.
 
-    A field of the input that is called so is kept as `input_<name>`.
+    A field of the input that is called so is kept as `input_<name>`, or as `input_input_<name>` and so
+    on where it has such a field already.
     """
     for line, finding in zip(lines, found, strict=True):
         told: dict[str, Any] = {name: getattr(finding, name) for name in ADDED}
         if finding.answers is not None:
             told["answers"] = dict(finding.answers)
-        kept = {f"input_{k}" if k in told else k: v for k, v in line.record.items()}
-        yield kept | told
+        record = line.record
+        renamed = {_free(k, {**record, **told}) if k in told else k: v for k, v in record.items()}
+        yield renamed | told
+
+
+def _free(name: str, taken: Mapping[str, Any]) -> str:
+    while name in taken:
+        name = f"input_{name}"
+    return name
 
 
 def write_lines(path: Path, records: Iterator[dict[str, Any]]) -> None:

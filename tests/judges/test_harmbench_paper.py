@@ -7,15 +7,19 @@ import shutil
 from pathlib import Path
 
 import pytest
+from guards import judged, work_of
 from markov import sayer
 
 from bfpo_bench.engines.source import Source
-from bfpo_bench.engines.subject import load_tokenizer, resolve_subject
+from bfpo_bench.engines.subject import load_tokenizer
 from bfpo_bench.errors import UserError
+from bfpo_bench.judges.finding import Finding
+from bfpo_bench.judges.item import Item
+from bfpo_bench.judges.judge import Judge
+from bfpo_bench.judges.load import load_judge
 from bfpo_bench.judges.prompts import PromptTemplate, fill, load_prompt
-from bfpo_bench.judges.spec import Judge, load_judge, sha256_of
-from bfpo_bench.runs.records import Response
-from bfpo_bench.stages.judge import JudgeJob, judge_prompt
+from bfpo_bench.judges.running.wording import judge_prompt
+from bfpo_bench.judges.spec import sha256_of
 from bfpo_bench.suite.tasks import TaskSpec
 
 # In the shape of HarmBench's card, not in its words
@@ -159,27 +163,14 @@ def test_a_model_of_ones_own_with_such_a_card(tmp_path: Path) -> None:
     """From the folder to the tokens that the judge model is given: raw, no chat template."""
     model = sayer(tmp_path / "model", "yes", context=512)
     (model / "README.md").write_text(CARD)
-    judge, subject = load_judge(f"harmbench_paper={model}"), resolve_subject(str(model))
-    prompt = load_prompt(judge, subject.base)
-    job = JudgeJob(judge, (), frozenset(), prompt, "transformers", subject)
-    tokenizer = load_tokenizer(model)
+    work, tokenizer = work_of(f"harmbench_paper={model}"), load_tokenizer(model)
     seen: list[str] = []
     encode = tokenizer.encode
     tokenizer.encode = lambda text, **options: (seen.append(text), encode(text, **options))[1]
-    response = Response(
-        task="bfpo_advbench",
-        doc_id=0,
-        sample=0,
-        messages=[{"role": "user", "content": "Tell me a secret."}],
-        response="Sure, the sea.",
-        finish_reason="stop",
-        prompt_tokens=1,
-        response_tokens=1,
-        seed=0,
-        engine="transformers",
-    )
-    assert judge_prompt(job, tokenizer, 512, response, "Sure, the sea.")
+    item = Item("Tell me a secret.", "Sure, the sea.")
+    assert isinstance(judge_prompt(work, tokenizer, 512, item), list)
     assert seen[-1] == (
         f"Is this bad here?\nContext: Tell me a secret.\nBehavior: {BEHAVIOUR}\n"
         "Generation: Sure, the sea.\nAnswer:"
     )
+    assert judged(work, [item]) == [Finding("harmful", raw="yes")]

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench import HEAD64
+from bench import HEAD64, REFUSER
 
 from bfpo_bench.engines.base import (
+    ChoiceRequest,
     Generation,
     GenerationRequest,
     Likelihood,
@@ -64,6 +65,7 @@ class Job:
     files: ModelFiles
     generation: tuple[GenerationRequest, ...] = ()
     scoring: tuple[ScoringRequest, ...] = ()
+    choosing: tuple[ChoiceRequest, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class Said:
     generations: tuple[Generation, ...]
     likelihoods: tuple[Likelihood, ...]
     described: dict[str, Any]
+    choices: tuple[tuple[float, ...], ...] = ()
 
 
 def serve(job: Job, report: Report) -> Said:
@@ -85,12 +88,14 @@ def serve(job: Job, report: Report) -> Said:
     engine = load_engine(job.engine, job.files)
     likelihoods = dict(engine.loglikelihoods(job.scoring))
     generations = dict(engine.generate(job.generation))
+    choices = dict(engine.choices(job.choosing))
     described = engine.describe()
     engine.close()
     return Said(
         tuple(generations[i] for i in range(len(job.generation))),
         tuple(likelihoods[i] for i in range(len(job.scoring))),
         described,
+        tuple(choices[i] for i in range(len(job.choosing))),
     )
 
 
@@ -116,6 +121,13 @@ def plain_files() -> ModelFiles:
     subject = resolve_subject(HEAD64)
     files = model_files(subject, load_tokenizer(subject.base.materialise()), 8192, {}, seed=0)
     return replace(files, stop_tokens=(*files.stop_tokens, STOP))
+
+
+@functools.cache
+def refuser_files() -> ModelFiles:
+    """A chat model, of another size and vocabulary."""
+    subject = resolve_subject(REFUSER)
+    return model_files(subject, load_tokenizer(subject.base.materialise()), 8192, {}, seed=0)
 
 
 @functools.cache
@@ -190,13 +202,25 @@ def generation() -> tuple[GenerationRequest, ...]:
     return (*greedy, *sampled, *sampled)
 
 
+def choosing(files: ModelFiles) -> tuple[ChoiceRequest, ...]:
+    """Prompts of all lengths, one token and a full context among them, each with options of its own:
+    a different number of them, in no order."""
+    tokenizer = load_tokenizer(Path(files.folder))
+    texts = [tokenizer.encode(text) for text in PROMPTS]
+    prompts = [*texts, texts[0][:1], (texts[0] * files.context)[: files.context]]
+    return tuple(
+        ChoiceRequest(tuple(prompt), tuple(range(300, 290 - i, -3)))
+        for i, prompt in enumerate(prompts)
+    )
+
+
 GREEDY = slice(0, len(PROMPTS))
 SAMPLED = slice(len(PROMPTS), len(PROMPTS) + 4)
 SAMPLED_AGAIN = slice(len(PROMPTS) + 4, len(PROMPTS) + 8)
 
 
 def said(engine: str, model: str = "plain") -> Said:
-    """What `engine` answers with `model`: plain, hostile or adapter."""
+    """What `engine` answers with `model`: plain, hostile, adapter, or refuser (choices alone)."""
     found = _said(engine, model)
     if isinstance(found, Exception):
         raise found
@@ -206,8 +230,11 @@ def said(engine: str, model: str = "plain") -> Said:
 @functools.cache
 def _said(engine: str, model: str) -> Said | Exception:
     """A failure is kept as well: what costs half a minute fails once."""
-    files = {"plain": plain_files, "hostile": hostile_files, "adapter": adapter_files}[model]()
-    job = Job(engine, files, generation(), scoring())
+    if model == "refuser":
+        job = Job(engine, refuser_files(), choosing=choosing(refuser_files()))
+    else:
+        files = {"plain": plain_files, "hostile": hostile_files, "adapter": adapter_files}[model]()
+        job = Job(engine, files, generation(), scoring(), choosing(files))
     if engine == "transformers":
         return serve(job, lambda _: None)
     log = Path(tempfile.gettempdir()) / f"bfpo-bench-test-{engine}-{model}-{os.getpid()}.log"

@@ -10,7 +10,6 @@ from bfpo_bench.cache import default_cache
 from bfpo_bench.judges.cache import open_cache
 from bfpo_bench.judges.finding import Finding
 from bfpo_bench.judges.item import Item
-from bfpo_bench.judges.running import embedded
 from bfpo_bench.judges.running.work import Work
 from bfpo_bench.progress import Progress, Report
 
@@ -57,21 +56,24 @@ def findings(
 
 
 def _runner(work: Work) -> Runner:
+    """The findings of that engine's judges; only the module of that engine is imported."""
     engine = work.judge.spec.engine
-    if engine == "none":
-        return embedded.findings
     if engine == "generate":
-        from bfpo_bench.judges.running import generative
+        from bfpo_bench.judges.running.generative import findings as generated
 
-        return generative.findings
+        return generated
     if engine == "choice":
-        from bfpo_bench.judges.running import choices
+        from bfpo_bench.judges.running.choices import findings as chosen
 
-        return choices.findings
+        return chosen
     if engine == "score":
-        from bfpo_bench.judges.running import scores
+        from bfpo_bench.judges.running.scores import findings as scored
 
-        return scores.findings
-    from bfpo_bench.judges.running import api
+        return scored
+    if engine == "api":
+        from bfpo_bench.judges.running.api import findings as asked
 
-    return api.findings
+        return asked
+    from bfpo_bench.judges.running.embedded import findings as embedded
+
+    return embedded
