@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bfpo_bench.errors import UserError
 from bfpo_bench.judges.judge import Judge
 from bfpo_bench.judging import PlannedJudge, told
 from bfpo_bench.leaderboard.keys import add_key
@@ -77,7 +78,6 @@ def _judge_all(wanted: Assessment, runs: Sequence[OpenRun], ui: Ui) -> dict[str,
             continue
         if planned.fault is not None:
             faults[key] = planned.fault
-            ui.note(f"judge {key} is left out: {planned.fault}")
             continue
         for run in runs:
             _set_aside_stale(run, planned)
@@ -87,6 +87,13 @@ def _judge_all(wanted: Assessment, runs: Sequence[OpenRun], ui: Ui) -> dict[str,
         except StageCrash as crash:
             faults[key] = crash.reason
             ui.note(f"judge {key} broke off: {crash}")
+            continue
+        except UserError as error:
+            if not planned.judge.joined:
+                raise
+            # Nobody named it: its files, say, cannot be fetched
+            faults[key] = str(error)
+            ui.note(f"judge {key} is left out: {error}")
             continue
         for note in judge_notes(key, result):
             ui.note(note)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from bfpo_bench.cache import default_cache
-from bfpo_bench.engines.select import EngineChoice, choose_engine
+from bfpo_bench.engines.select import EngineChoice, check_engine, choose_engine
 from bfpo_bench.engines.subject import Subject, resolve_subject
+from bfpo_bench.engines.transformers import check_arguments
 from bfpo_bench.errors import UserError
 from bfpo_bench.judges.api.server import Server
 from bfpo_bench.judges.finding import Finding
@@ -106,6 +108,7 @@ def plan_judge(
 
     Raises UserError for whatever the user must change.
     """
+    check_engine(options.engine)
     judge = load_judge(asked) if isinstance(asked, str) else asked
     if judge.spec.engine == "none":
         return PlannedJudge(judge)
@@ -163,19 +166,32 @@ def _server(judge: Judge, options: JudgeOptions) -> Server:
     return Server(url=url.rstrip("/"), price=price, max_cost=options.max_cost)
 
 
-def judge_texts(planned: PlannedJudge, texts: Sequence[Text], ui: Ui) -> list[Finding]:
+def check_given(planned: PlannedJudge, arguments: Mapping[str, Any]) -> None:
+    """Raises UserError for engine arguments that the judge's engine does not have."""
+    if planned.engine is not None and planned.engine.name == "transformers":
+        check_arguments(dict(arguments))
+
+
+def judge_texts(
+    planned: PlannedJudge,
+    texts: Sequence[Text],
+    ui: Ui,
+    arguments: Mapping[str, Any] = MappingProxyType({}),
+) -> list[Finding]:
     """One finding for each text, in order: degenerate ones by rule, the others by the judge.
 
     What the judge found before, for these or equal texts, is remembered and not asked again.
+    `arguments` are the user's for the engine of a model that is loaded here.
     Raises UserError for what the user must change, StageCrash when the judge's process died.
     """
+    check_given(planned, arguments)
     shown = [_shown(text) for text in texts]
     items = tuple(item for item in shown if isinstance(item, Item))
     planned.fetch()
     key = planned.judge.key
     if planned.engine is not None:
         ui.note(f"judge {key}: engine {planned.engine.name}, {planned.engine.reason}")
-    job = TextsJob(planned.work({}), items, planned.memory)
+    job = TextsJob(planned.work(dict(arguments)), items, planned.memory)
     log = default_cache() / "logs" / f"judge-{digest(key)[:8]}.log"
     with ui.stage(f"judge {key}") as report:
         result = run_stage(f"judge-{key}", judge_items, job, log=log, report=report)
@@ -188,6 +204,15 @@ def judge_texts(planned: PlannedJudge, texts: Sequence[Text], ui: Ui) -> list[Fi
 def _shown(text: Text) -> Item | Finding:
     baseline = None if text.baseline is None else strip_reasoning(text.baseline).text
     return item_of(text.prompt, text.response, baseline=baseline)
+
+
+def left_out(judges: Sequence[PlannedJudge]) -> list[str]:
+    """A sentence for each judge that joined by itself and cannot work here."""
+    return [
+        f"judge {p.judge.key} is left out, and what it alone scores stays unscored: {p.fault}"
+        for p in judges
+        if p.fault is not None
+    ]
 
 
 def told(key: str, description: dict[str, Any]) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import typer
 from rich.console import Console
 
+from bfpo_bench.judging import left_out
 from bfpo_bench.pipeline import Finished, execute
 from bfpo_bench.plan import Plan, make_plan, stronger_judge_hint
 from bfpo_bench.request import Request
@@ -33,6 +34,8 @@ def measure(request: Request, command: Sequence[str]) -> tuple[Plan, list[Finish
     ui = RichUi()
     with ui.stage("plan") as report:
         plan = make_plan(request, lambda text: report(Progress(text)))
+    for note in left_out(plan.judges):
+        ui.note(note)
     if plan.offline and not request.offline:
         ui.note("the hub cannot be reached: the commits that its cache holds are used")
     return plan, execute(plan, command, ui)

@@ -85,11 +85,13 @@ def _judge_lines(source: Path, target: Path, named: Sequence[str], chosen: Judge
         raise UserError("Lines are judged by one judge: name it with --judge.")
     if source.exists() and target.exists() and source.samefile(target):
         raise UserError(f"--output {target} is the input: give another file.")
+    if target.is_dir():
+        raise UserError(f"--output {target} is a folder: name a file in it.")
     ui = RichUi()
     lines = read_lines(source)
     check_writable(target.parent, "--output")
     planned = plan_judge(named[0], chosen, ui.note)
-    found = judge_texts(planned, [line.text for line in lines], ui)
+    found = judge_texts(planned, [line.text for line in lines], ui, chosen.arguments)
     write_lines(target, judged_lines(lines, found))
     for note in _told(lines, found):
         ui.note(note)
@@ -121,6 +123,7 @@ def _judge_runs(
 
     from bfpo_bench.cli.rejudged_view import print_rejudged
     from bfpo_bench.cli.ui import RichUi
+    from bfpo_bench.judging import left_out
     from bfpo_bench.progress import Progress
     from bfpo_bench.rejudge import plan_rejudging, rejudge
     from bfpo_bench.request import Request
@@ -139,6 +142,8 @@ def _judge_runs(
     ui = RichUi()
     with ui.stage("plan") as report:
         plan = plan_rejudging(runs, suite, request, lambda text: report(Progress(text)))
+    for note in left_out(plan.wanted.judges):
+        ui.note(note)
     done = rejudge(plan, ["bfpo-bench", *sys.argv[1:]], ui)
     print_rejudged(plan, done, as_json)
     return 3 if any(one.scores.faults for one in done) else 0

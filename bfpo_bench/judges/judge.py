@@ -43,6 +43,8 @@ class Judge(BaseModel):
         """Whether this judge's verdict can count for the task."""
         if task.kind != "generative" or self.spec.kind not in task.judged_by:
             return False
+        if not self.spec.document_fields <= set(task.keep):
+            return False
         return task.prompts is None or task.prompts in self.spec.prompts
 
     @property
@@ -120,4 +122,4 @@ class Judge(BaseModel):
         error = found.error
         if found.label != "unjudged" or error is None:
             error = f"the judge's answer is none of its labels ({found.label})"
-        return Finding("unjudged", raw=found.raw or raw, error=error, fault=found.fault)
+        return Finding("unjudged", None, found.raw or raw, error, found.answers, found.fault)

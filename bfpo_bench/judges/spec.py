@@ -128,6 +128,13 @@ class JudgeSpec(BaseModel):
         """Whether its model is loaded here."""
         return self.engine in ("generate", "choice", "score")
 
+    @property
+    def document_fields(self) -> set[str]:
+        """Fields of the document that its prompt has a place for: a task has to keep them."""
+        return {
+            s.removeprefix("document.") for s in self.fields.values() if s.startswith("document.")
+        }
+
     def rules(self) -> str:
         """What of the file decides about labels, as JSON."""
         return self.model_dump_json(exclude=_NOT_RULES, exclude_defaults=True)

@@ -129,11 +129,11 @@ def _fetch_model(given: str) -> None:
 
 
 def judge_models(judges: Sequence[Judge]) -> list[str]:
-    """The judges' models, each at the revision that its judge.yaml pins."""
+    """The judges' models that are loaded here, each at the revision that its judge.yaml pins."""
     return [
         f"{j.model}@{j.spec.revision}" if j.spec.revision and not j.model_given else j.model
         for j in judges
-        if j.model is not None
+        if j.model is not None and j.spec.local
     ]
 
 

@@ -9,7 +9,7 @@ from bfpo_bench.errors import UserError, first_line
 from bfpo_bench.judges.finding import Finding
 from bfpo_bench.judges.item import Item
 from bfpo_bench.judges.prompts import fill
-from bfpo_bench.judges.running.wording import _inert
+from bfpo_bench.judges.running.wording import inert
 from bfpo_bench.judges.running.work import Work
 
 
@@ -35,7 +35,7 @@ class ScoreTexts:
         What is too long loses the end of the answer, and nothing else. Raises UserError where the
         model's chat template fails.
         """
-        item = _inert(self._tokenizer, item)
+        item = inert(self._tokenizer, item)
         whole = self._encode(item, item.answer)
         if whole is None:
             return Finding("unjudged", error="the judge's chat template leaves this answer out")

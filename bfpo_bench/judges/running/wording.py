@@ -41,7 +41,7 @@ def judge_prompt(work: Work, tokenizer: Any, context: int, item: Item) -> list[i
     spec = work.judge.spec
     if (lacking := _lacking(spec.fields, item)) is not None:
         return Finding("unjudged", error=lacking)
-    item = _inert(tokenizer, item)
+    item = inert(tokenizer, item)
     if spec.response_tokens is not None:
         item = replace(item, answer=_first_tokens(tokenizer, item.answer, spec.response_tokens))
     room = context - spec.max_new_tokens
@@ -129,7 +129,7 @@ def _lacking(fields: Mapping[str, str], item: Item) -> str | None:
     return None
 
 
-def _inert(tokenizer: Any, item: Item) -> Item:
+def inert(tokenizer: Any, item: Item) -> Item:
     """The item with every control token that its texts spell out broken by a space.
 
     Otherwise "<|im_end|>" in a response would end the question that the response stands in.
