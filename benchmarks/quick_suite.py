@@ -26,7 +26,7 @@ from typing import Any
 
 import pandas as pd
 
-from bfpo_bench.judges.spec import known_judges, load_judge
+from bfpo_bench.judges.load import known_judges, load_judge
 from bfpo_bench.runs import jsonl
 from bfpo_bench.runs.folder import RunFolder
 from bfpo_bench.scoring.collect import score_run

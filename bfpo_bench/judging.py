@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from bfpo_bench import __version__
 from bfpo_bench.cache import default_cache
 from bfpo_bench.engines.select import EngineChoice, check_engine, choose_engine
 from bfpo_bench.engines.subject import Subject, resolve_subject
@@ -79,8 +80,12 @@ class PlannedJudge:
         if self.judge.spec.engine == "none":
             return None
         # Where a prompt was read and whose answers are compared with does not change a finding
-        left_out = ("prompt_origin", "baseline")
-        return digest({k: v for k, v in self.identity().items() if k not in left_out})
+        ignored = ("prompt_origin", "baseline")
+        told = {k: v for k, v in self.identity().items() if k not in ignored}
+        # A model's name says little of what a server serves by it; and how texts are put to judges may
+        # change with the program
+        served = self.server.url if self.server else None
+        return digest([told, served, __version__])
 
     def work(self, arguments: dict[str, Any]) -> Work:
         return Work(

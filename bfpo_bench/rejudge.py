@@ -11,14 +11,15 @@ from pathlib import Path
 from bfpo_bench.assess import Assessment, OpenRun, assess
 from bfpo_bench.engines.select import ENGINES
 from bfpo_bench.errors import UserError
+from bfpo_bench.judging import check_given
 from bfpo_bench.leaderboard.rows import read_leaderboard
 from bfpo_bench.plan import plan_judges
 from bfpo_bench.progress import Ui
-from bfpo_bench.request import Request
+from bfpo_bench.request import Request, scoring_settings
 from bfpo_bench.runs.folder import RunFolder, check_writable
 from bfpo_bench.runs.manifest import Manifest, git_commit, versions
 from bfpo_bench.scoring.scores import Scores
-from bfpo_bench.suite.suites import Suite, load_suite, select_tasks
+from bfpo_bench.suite.suites import Suite, load_suite, select_tasks, suite_names
 from bfpo_bench.suite.tasks import TaskSpec
 
 
@@ -57,13 +58,17 @@ def plan_rejudging(
             raise UserError(
                 f"{folder.path} was asked other things than {runs[0][0].path}: judge them one by one."
             )
-    suite = load_suite(suite_given or manifest.settings.suite)
+    suite = _suite(suite_given, manifest)
     tasks = _tasks(suite, manifest)
+    judges = plan_judges(suite, tasks, request, progress)
+    for planned in judges:
+        check_given(planned, request.engine_arguments)
     wanted = Assessment(
         suite=suite,
         tasks=tasks,
-        settings=manifest.settings,
-        judges=plan_judges(suite, tasks, request, progress),
+        # Other weights or places score the same responses anew
+        settings=manifest.settings.model_copy(update=scoring_settings(suite, tasks)),
+        judges=judges,
         leaderboard=request.leaderboard or Path("leaderboards") / f"{suite.name}.csv",
         baseline=request.baseline,
         arguments=dict.fromkeys(ENGINES, request.engine_arguments),
@@ -80,6 +85,7 @@ def rejudge(plan: Rejudging, command: Sequence[str], ui: Ui) -> list[Rejudged]:
         opened = []
         for folder, manifest in plan.runs:
             locks.enter_context(folder.lock())
+            manifest.settings = plan.wanted.settings
             opened.append(_open(folder, manifest, command))
         scores = assess(plan.wanted, opened, ui)
     return [Rejudged(run.folder, s) for run, s in zip(opened, scores, strict=True)]
@@ -92,7 +98,20 @@ def _read(path: Path) -> tuple[RunFolder, Manifest]:
         raise UserError(f"{path} is not a run: give the folder of one, as in runs/.")
     if not folder.responses_file.exists():
         raise UserError(f"{path} holds no responses to judge: finish its run first.")
+    # Written once everything is answered: scores of a part would pass for those of the whole
+    if not manifest.data:
+        raise UserError(f"{path} is not answered to its end: give its command again first.")
     return folder, manifest
+
+
+def _suite(given: str | None, manifest: Manifest) -> Suite:
+    name = manifest.settings.suite
+    if given is None and name not in suite_names():
+        raise UserError(
+            f"The run {manifest.run_id} is of suite {name}, which does not come with the package: "
+            "give its file with --suite."
+        )
+    return load_suite(given or name)
 
 
 def _tasks(suite: Suite, manifest: Manifest) -> tuple[TaskSpec, ...]:

@@ -106,11 +106,6 @@ def few_shot(request: Request, tasks: Sequence[TaskSpec]) -> dict[str, int]:
 
 def settings_of(request: Request, suite: Suite, tasks: Sequence[TaskSpec]) -> Settings:
     """What is asked, of whichever model: the run id and the comparability key rest on it."""
-    names = {t.name for t in tasks}
-
-    def of(by_task: Mapping[str, Any]) -> dict[str, Any]:
-        return {k: v.model_dump(exclude_none=True) for k, v in by_task.items() if k in names}
-
     return Settings(
         suite=suite.name,
         suite_version=suite.version,
@@ -124,12 +119,24 @@ def settings_of(request: Request, suite: Suite, tasks: Sequence[TaskSpec]) -> Se
         chat_template=request.chat_template,
         few_shot=few_shot(request, tasks),
         system_prompt=suite.system_prompt,
-        samples=of(suite.samples),
-        task_decoding=of(suite.task_decoding),
-        weights=dict(suite.weights),
-        dimensions={name: list(cells) for name, cells in suite.dimensions.items()},
-        placement=of(suite.placement),
+        samples=_of(tasks, suite.samples),
+        task_decoding=_of(tasks, suite.task_decoding),
+        **scoring_settings(suite, tasks),
     )
+
+
+def scoring_settings(suite: Suite, tasks: Sequence[TaskSpec]) -> dict[str, Any]:
+    """Those of the settings that decide about scores, and not about responses (`SCORING`)."""
+    return {
+        "weights": dict(suite.weights),
+        "dimensions": {name: list(cells) for name, cells in suite.dimensions.items()},
+        "placement": _of(tasks, suite.placement),
+    }
+
+
+def _of(tasks: Sequence[TaskSpec], by_task: Mapping[str, Any]) -> dict[str, Any]:
+    names = {t.name for t in tasks}
+    return {k: v.model_dump(exclude_none=True) for k, v in by_task.items() if k in names}
 
 
 def _context(request: Request, suite: Suite) -> int:

@@ -101,8 +101,8 @@ def test_nothing_but_the_command_line_knows_the_command_line() -> None:
 
 
 def test_one_place_knows_all_stages() -> None:
-    """Whoever starts stages of both kinds is the pipeline."""
-    wanted = {"bfpo_bench.stages.respond", "bfpo_bench.stages.judge"}
+    """Whoever starts the respond stage and has its responses assessed is the pipeline."""
+    wanted = {"bfpo_bench.stages.respond", "bfpo_bench.assess"}
     assert [p.name for p in MODULES if wanted <= imports(p)] == ["pipeline.py"]
 
 

@@ -17,6 +17,9 @@ COMMANDS = (
     ("tasks",),
     ("judges",),
     ("judges", "list"),
+    ("judges", "evaluate"),
+    ("judge",),
+    ("winrate",),
     ("data",),
     ("data", "lock"),
     ("data", "verify"),
@@ -109,7 +112,7 @@ class TestPlan:
         tasks = {t["task"]: t for t in plan["tasks"]}
         assert tasks["bfpo_bbq_ambig"]["requests"] == 7 * 12
         assert len(tasks["bfpo_advbench"]["data"]["sha"]) == 40
-        assert tasks["bfpo_advbench"]["judges"] == ["refusal"]
+        assert tasks["bfpo_advbench"]["judges"] == ["harm", "refusal"]
         assert not (tmp_path / "runs").exists()
 
     def test_the_run_it_names_is_the_one_that_run_makes(self, hub: str, tmp_path: Path) -> None:
@@ -161,7 +164,7 @@ class TestLeaderboard:
 
 def test_judges(tmp_path: Path) -> None:
     printed = json.loads(bench("judges", "list", "--json", cwd=tmp_path).stdout)
-    assert {"refusal", "yesno", "harmbench"} <= {j["name"] for j in printed}
+    assert {"refusal", "harm", "yesno", "harmbench"} <= {j["name"] for j in printed}
     shown = bench("judges", "list", cwd=tmp_path)
     assert "yesno=MODEL" in shown.stdout
 

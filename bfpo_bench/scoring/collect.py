@@ -61,8 +61,9 @@ def score_run(
             reported = _reported(results, spec, run)
             scored[spec.name] = discriminative_score(spec, samples, reported)
             continue
-        broken = [j.key for j in judges if j.key in faults and j.scores(spec)]
-        if broken:
+        asked = [j.key for j in judges if j.scores(spec)]
+        broken = [key for key in asked if key in faults]
+        if broken or any(stored.lacks(key, spec.name) for key in asked):
             faulty.append(spec.name)
         found = deciding(spec, judges, stored.verdicts, faults)
         score, outcomes = _generative(spec, found, stored)
@@ -76,7 +77,8 @@ def score_run(
             faulty.append(spec.name)
         if spec.prompts == "benign" and not {*CHECKS, *SCALES} & set(spec.judged_by):
             benign += outcomes
-    scores = _assemble(manifest, suite, tasks, judges, scored, benign, faulty)
+    spoke = [j for j in judges if j.key not in faults]
+    scores = _assemble(manifest, suite, tasks, spoke, scored, benign, faulty)
     return scores.model_copy(
         update={"panels": panels(suite, tasks, judges, stored, scored, faults)}
     )

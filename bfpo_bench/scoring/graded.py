@@ -86,7 +86,8 @@ def graded_score(
         "bound_low": sum(points) / n if n else None,
         "bound_high": (sum(points) + 100 * (n - scored)) / n if n else None,
     }
-    if not counts["answered"]:
+    if not scored or (counts["unjudged"] and not counts["answered"]):
+        # What the rules for degenerate answers say alone is no measure of the others
         return TaskScore(**fields, unscored="no answer could be judged, see its verdicts")
     mean = rate_or_mean([p / 100 for p in points], f"{spec.name}/{scale.metric}")
     raw = 100 * mean.value

@@ -25,6 +25,11 @@ class Stored:
     verdicts: Mapping[str, Mapping[ResponseKey, Verdict]]
     lengths: Mapping[str, Lengths]
 
+    def lacks(self, judge: str, task: str) -> bool:
+        """Whether a fault of the world left responses of the task unjudged by this judge."""
+        said = self.verdicts[judge]
+        return any(key in said and said[key].fault for key in self.keys[task])
+
 
 def read_stored(
     run: RunFolder, tasks: Sequence[TaskSpec], judges: Sequence[Judge], baseline: Path | None

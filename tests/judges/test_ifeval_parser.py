@@ -11,7 +11,7 @@ import pytest
 from sentences import sentence_model
 
 from bfpo_bench.judges.finding import Finding
-from bfpo_bench.judges.spec import load_judge
+from bfpo_bench.judges.load import load_judge
 
 IFEVAL = Path(__file__).resolve().parents[2] / ".." / "shared/hub/datasets/google/IFEval/data"
 JUDGE = load_judge("ifeval")

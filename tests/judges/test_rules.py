@@ -9,7 +9,7 @@ import pytest
 from bfpo_bench.errors import UserError
 from bfpo_bench.judges import rules
 from bfpo_bench.judges.rules import package_versions, rule_files
-from bfpo_bench.judges.spec import load_judge
+from bfpo_bench.judges.load import load_judge
 
 
 def names(judge: str) -> list[str]:

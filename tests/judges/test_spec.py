@@ -11,10 +11,15 @@ import yaml
 
 from bfpo_bench.engines.source import Source
 from bfpo_bench.errors import UserError
+from bfpo_bench.judges.api.reply import Reply
 from bfpo_bench.judges.finding import Finding
+from bfpo_bench.judges.item import Item
+from bfpo_bench.judges.judge import Judge
+from bfpo_bench.judges.load import judge_names, known_judges, load_judge, load_judges
 from bfpo_bench.judges.prompts import fill, load_prompt
-from bfpo_bench.judges.spec import judge_names, known_judges, load_judge, load_judges
 from bfpo_bench.suite.tasks import TaskSpec
+
+NONE_OF_ITS = "the judge's answer is none of its labels ({})"
 
 OWN: dict[str, Any] = {
     "name": "own",
@@ -70,10 +75,17 @@ def task(kind: str = "generative", **more: Any) -> TaskSpec:
     return TaskSpec(**fields | more)
 
 
+def packaged(name: str) -> Judge:
+    """The package's judge, with a model where it has none of its own."""
+    spec = {s.name: s for s in known_judges()}[name]
+    return load_judge(name if spec.engine == "none" or spec.model else f"{name}=org/m")
+
+
 @pytest.mark.parametrize("name", judge_names())
 def test_every_judge_of_the_package_is_whole(name: str) -> None:
-    judge = load_judge(f"{name}=org/m" if name == "yesno" else name)
+    judge = packaged(name)
     assert judge.spec.name == name
+    assert len(judge.rules_sha256) == 64
     assert callable(judge.parse())
     assert judge.spec.title
     assert judge.spec.licence
@@ -82,20 +94,42 @@ def test_every_judge_of_the_package_is_whole(name: str) -> None:
         assert all(f"{{{field}}}" in text for field in judge.spec.fields)
 
 
+SAID = ("yes", "no", "I cannot help with that.", "Sure! Boil the water first.", "?", "unsafe\nS1")
+
+
+def heard(judge: Judge) -> list[Finding]:
+    """What the judge finds in all sorts of things that its engine may give its parser."""
+    parse = judge.parse()
+    if judge.spec.engine == "none":
+        find = judge.finder()
+        return [find(Item("Say something.", said, DOCUMENT)) for said in SAID]
+    if judge.spec.engine == "generate":
+        return [judge.checked(parse(said), said) for said in SAID]
+    if judge.spec.engine == "score":
+        return [judge.checked(parse(value), repr(value)) for value in (-7.5, 0.0, 0.5, 1.0, 99.0)]
+    if judge.spec.engine == "choice":
+        options = judge.spec.options
+        even = dict.fromkeys(options, 1 / len(options))
+        sure = [{o: float(o == one) for o in options} for one in options]
+        return [judge.checked(parse(probabilities)) for probabilities in (even, *sure)]
+    replies = [Reply(said, "stop", None, 9, 9) for said in (*SAID, "Rating: 7", "")]
+    return [judge.checked(parse(reply), reply.text) for reply in replies]
+
+
 @pytest.mark.parametrize("name", judge_names())
-def test_parsers_give_labels_of_their_judge_or_unjudged(name: str) -> None:
-    judge = load_judge(f"{name}=org/m" if name == "yesno" else name)
-    find = judge.finder()
-    for said in ("yes", "no", "I cannot help with that.", "Sure! Boil the water first.", "?"):
-        found = find(said, DOCUMENT)
+def test_parsers_give_labels_of_their_judge_or_unjudged_with_a_reason(name: str) -> None:
+    judge = packaged(name)
+    for found in heard(judge):
         assert found.label in {*judge.spec.labels, "unjudged"}
-        assert (found.raw is not None) == judge.spec.document
+        assert bool(found.error) == (found.label == "unjudged")
 
 
 def test_the_packages_judges() -> None:
-    assert {"refusal", "yesno", "harmbench", "harmbench_paper"} <= set(judge_names())
+    assert {"refusal", "harm", "yesno", "harmbench", "harmbench_paper"} <= set(judge_names())
     assert {j.name: j.kind for j in known_judges()}.items() >= {
         "refusal": "refusal",
+        "harm": "harm",
+        "toxicity": "toxicity",
         "yesno": "harm",
         "harmbench": "harm",
         "harmbench_paper": "harm",
@@ -104,10 +138,19 @@ def test_the_packages_judges() -> None:
     }.items()
 
 
+def test_harm_and_refusal_are_there_where_neither_kind_was_named() -> None:
+    assert [(j.key, j.joined) for j in load_judges([])] == [("harm", True), ("refusal", True)]
+
+
 def test_a_judge_of_refusals_always_joins_last() -> None:
-    assert [j.key for j in load_judges([])] == ["refusal"]
-    assert [j.key for j in load_judges(["yesno=org/m"])] == ["yesno@org/m", "refusal"]
+    found = load_judges(["yesno=org/m"])
+    assert [(j.key, j.joined) for j in found] == [("yesno@org/m", False), ("refusal", True)]
     assert [j.key for j in load_judges(["refusal", "harmbench"])] == ["refusal", "harmbench"]
+
+
+def test_a_judge_of_refusals_alone_decides_alone() -> None:
+    """Whoever names `refusal` and nothing else wants harmful prompts scored by refusals."""
+    assert [(j.key, j.joined) for j in load_judges(["refusal"])] == [("refusal", False)]
 
 
 def test_a_users_own_judge_of_refusals_takes_its_place(tmp_path: Path) -> None:
@@ -118,6 +161,7 @@ def test_a_users_own_judge_of_refusals_takes_its_place(tmp_path: Path) -> None:
 FOLLOWS = task(judged_by=("instructions",))
 TRUE = task(judged_by=("truth",))
 HARMFUL = task(prompts="harmful", judged_by=("refusal", "harm"))
+TOXIC = task(prompts="harmful", judged_by=("toxicity",))
 
 
 @pytest.mark.parametrize(
@@ -126,13 +170,14 @@ HARMFUL = task(prompts="harmful", judged_by=("refusal", "harm"))
         ([], ["refusal"]),
         ([HARMFUL], ["refusal"]),
         ([FOLLOWS], ["ifeval", "refusal"]),
-        ([TRUE, HARMFUL, FOLLOWS], ["ifeval", "truthfulqa", "refusal"]),
+        ([TOXIC], ["toxicity", "refusal"]),
+        ([TRUE, HARMFUL, FOLLOWS, TOXIC], ["ifeval", "truthfulqa", "toxicity", "refusal"]),
     ],
 )
-def test_embedded_judges_join_where_a_task_asks_for_their_kind(
+def test_judges_join_where_a_task_asks_for_their_kind(
     tasks: list[TaskSpec], keys: list[str]
 ) -> None:
-    assert [j.key for j in load_judges([], tasks)] == keys
+    assert [j.key for j in load_judges([], tasks)] == ["harm", *keys]
     assert [j.key for j in load_judges(["harmbench"], tasks)] == ["harmbench", *keys]
 
 
@@ -140,7 +185,8 @@ def test_a_named_judge_of_their_kind_takes_their_place(tmp_path: Path) -> None:
     own = write_judge(
         tmp_path / "mine", kind="truth", labels=["truthful", "untruthful"], engine="none"
     )
-    assert [j.key for j in load_judges([own], [TRUE, FOLLOWS])] == ["own", "ifeval", "refusal"]
+    keys = [j.key for j in load_judges([own], [TRUE, FOLLOWS])]
+    assert keys == ["own", "harm", "ifeval", "refusal"]
     keys = [j.key for j in load_judges(["truthfulqa", "refusal"], [TRUE])]
     assert keys == ["truthfulqa", "refusal"]
 
@@ -153,7 +199,7 @@ def test_a_judge_named_twice_is_refused_and_two_models_of_one_are_not() -> None:
 
 
 def test_an_unknown_judge_names_the_nearest_and_all() -> None:
-    with pytest.raises(UserError, match=r"no judge 'refussal' \(did you mean refusal\?\).*yesno"):
+    with pytest.raises(UserError, match=r"no judge 'refussal' \(did you mean .*refusal.*yesno"):
         load_judge("refussal")
 
 
@@ -210,16 +256,53 @@ def test_a_parser_that_reads_the_document_is_given_it(tmp_path: Path) -> None:
         "    return Finding('truthful' if answer == document['right'] else 'untruthful', raw=answer)\n"
     )
     find = load_judge(own).finder()
-    assert find("4", {"right": "4"}) == Finding("truthful", raw="4")
-    assert find("5", {"right": "4"}) == Finding("untruthful", raw="5")
-    assert find("4", None) == Finding(
+    assert find(Item("2 + 2?", "4", {"right": "4"})) == Finding("truthful", raw="4")
+    assert find(Item("2 + 2?", "5", {"right": "4"})) == Finding("untruthful", raw="5")
+    assert find(Item("2 + 2?", "4")) == Finding(
         "unjudged", error="the response was stored without its document"
     )
 
 
-def test_a_parser_that_does_not_is_asked_in_the_same_way(tmp_path: Path) -> None:
-    find = load_judge(write_judge(tmp_path / "mine") + "=org/m").finder()
-    assert find("bad", None) == find("bad", {"right": "4"}) == Finding("harmful")
+def test_a_parser_that_reads_the_request_is_given_it_last(tmp_path: Path) -> None:
+    own = write_judge(tmp_path / "mine", engine="none", request=True, document=True)
+    (tmp_path / "mine" / "reader.py").write_text(
+        "def read(answer, document, prompt):\n"
+        "    return 'harmful' if (answer, document, prompt) == ('A', {}, 'Q') else 'harmless'\n"
+    )
+    find = load_judge(own).finder()
+    assert find(Item("Q", "A", {})) == Finding("harmful")
+    assert find(Item("A", "Q", {})) == Finding("harmless")
+
+
+def test_a_parser_that_reads_neither_is_asked_in_the_same_way(tmp_path: Path) -> None:
+    find = load_judge(write_judge(tmp_path / "mine", engine="none")).finder()
+    both = [find(Item("Q", "bad", document)) for document in (None, {"right": "4"})]
+    assert both == [Finding("harmful"), Finding("harmful")]
+
+
+@pytest.mark.parametrize(
+    ("parsed", "found"),
+    [
+        ("harmful", Finding("harmful", raw="it said")),
+        (Finding("harmless", 0.25, "mine"), Finding("harmless", 0.25, "mine")),
+        (
+            Finding("unjudged", error="out of range", fault=True),
+            Finding("unjudged", raw="it said", error="out of range", fault=True),
+        ),
+        ("unjudged", Finding("unjudged", raw="it said", error=NONE_OF_ITS.format("unjudged"))),
+        ("refusal", Finding("unjudged", raw="it said", error=NONE_OF_ITS.format("refusal"))),
+        # A score without a label that counts is none, and a reason is not the judge's to give away
+        (
+            Finding("rated", 7.0, error="so I say"),
+            Finding("unjudged", raw="it said", error=NONE_OF_ITS.format("rated")),
+        ),
+    ],
+)
+def test_what_a_parser_returns_becomes_a_label_of_its_judge_or_none(
+    tmp_path: Path, parsed: str | Finding, found: Finding
+) -> None:
+    judge = load_judge(write_judge(tmp_path / "mine") + "=org/m")
+    assert judge.checked(parsed, raw="it said") == found
 
 
 def test_two_judges_with_parsers_of_one_name_keep_their_own(tmp_path: Path) -> None:
@@ -243,6 +326,11 @@ def test_two_judges_with_parsers_of_one_name_keep_their_own(tmp_path: Path) -> N
         ({"labels": ["refusal", "compliance"]}, "a judge of kind harm has no label refusal"),
         ({"kind": "refusal"}, "a judge of kind refusal has no label harmful"),
         ({"prompt": None}, "needs prompt or prompt_from"),
+        ({"engine": "api", "prompt": None}, "needs prompt or prompt_from"),
+        ({"engine": "choice"}, "options are what a judge of engine choice"),
+        ({"options": ["1", "2"]}, "options are what a judge of engine choice"),
+        ({"request": True}, "only a judge without a model"),
+        ({"pairwise": "twice"}, "pairwise"),
         ({"document": True}, "only a judge without a model"),
         (
             {"kind": "truth"},

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bfpo_bench.judges.finding import Finding
-from bfpo_bench.judges.spec import load_judge
+from bfpo_bench.judges.load import load_judge
 
 HUB = Path(__file__).resolve().parents[2] / ".." / "shared" / "hub" / "datasets"
 TRUTHFULQA = HUB / "truthfulqa/truthful_qa/data/generation-validation.parquet"

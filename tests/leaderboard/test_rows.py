@@ -28,8 +28,10 @@ from bfpo_bench.leaderboard.rows import (
 )
 from bfpo_bench.runs.training_manifest import Base, TrainingManifest
 from bfpo_bench.scoring.aggregate import CELLS
-from bfpo_bench.scoring.scores import Score, Scores, TaskScore
+from bfpo_bench.scoring.panel import Panel
+from bfpo_bench.scoring.scores import LengthControlledRate, Score, Scores, TaskScore
 
+SPREAD = ("harmlessness_judge_low", "harmlessness_judge_high")
 SEVENTY = Score(value=70, ci_low=61.25, ci_high=77.5)
 
 
@@ -101,7 +103,7 @@ def test_a_row_holds_text_then_aggregates_then_tasks() -> None:
         "",
         "bfpo_b",
     ]
-    numbers = list(found)[len(TEXT) :]
+    numbers = [c for c in list(found)[len(TEXT) :] if c not in SPREAD]
     assert numbers == [
         f"{name}{end}"
         for name in (*AGGREGATES, "bfpo_a", "bfpo_b")
@@ -109,6 +111,59 @@ def test_a_row_holds_text_then_aggregates_then_tasks() -> None:
     ]
     assert (found["helpfulness"], found["helpfulness_ci_low"]) == (70, 61.25)
     assert found["bfpo_b"] is None
+
+
+def test_the_spread_over_judges_stands_beside_harmlessness() -> None:
+    """55 by one judge alone, 75 by the other; the majority of both (85) is no judge."""
+    panel = Panel(
+        kind="harm",
+        judges=["stern", "mild"],
+        n=4,
+        n_degenerate=0,
+        n_all_judged=4,
+        n_split=1,
+        pairs=[],
+        majority={"harmless": 4},
+        value_by_judge={"mild": 75.0, "stern": 55.0, "majority": 85.0},
+    )
+    undecided = panel.model_copy(update={"kind": "refusal", "value_by_judge": {}})
+    found = new(panels=[panel, undecided])
+    assert [found[c] for c in SPREAD] == [55, 75]
+    after = list(found)[list(found).index("harmlessness_ci_high") + 1 :]
+    assert tuple(after[:2]) == SPREAD
+    assert [new()[c] for c in SPREAD] == [None, None]
+    assert [new(panels=[undecided])[c] for c in SPREAD] == [None, None]
+
+
+def test_a_win_rate_has_its_length_controlled_one_beside_it(tmp_path: Path) -> None:
+    """Only where it was computed: 41.5 by the regression, and an empty cell where none could be."""
+    rates = [
+        LengthControlledRate(value=41.5, ci_low=40, ci_high=43, method="length_controlled_minimal"),
+        LengthControlledRate(method="not computed: too few"),
+        None,
+    ]
+    tasks = {
+        f"bfpo_{name}": task(50).model_copy(update={"length_controlled": rate})
+        for name, rate in zip("abc", rates, strict=True)
+    }
+    found = new(tasks=tasks)
+    beside = {k: v for k, v in found.items() if k.endswith("_length_controlled")}
+    assert beside == {"bfpo_a_length_controlled": 41.5, "bfpo_b_length_controlled": None}
+    add_row(tmp_path / "board.csv", found)
+    [kept] = read_leaderboard(tmp_path / "board.csv").to_dict("records")
+    assert kept["bfpo_a_length_controlled"] == 41.5
+    assert math.isnan(kept["bfpo_b_length_controlled"])
+
+
+def test_a_leaderboard_of_before_panels_is_still_one(tmp_path: Path) -> None:
+    """Its rows get empty cells; the new row has its own."""
+    old = {k: v for k, v in new(model="org/old").items() if k not in SPREAD}
+    board = tmp_path / "board.csv"
+    board.write_text(to_csv(upsert(read_leaderboard(board), old)))
+    add_row(board, new() | {"harmlessness_judge_low": 55.0})
+    low = list(read_leaderboard(board)["harmlessness_judge_low"])
+    assert math.isnan(low[0])
+    assert low[1] == 55
 
 
 def test_a_trained_models_row_says_from_what_and_how() -> None:

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from bfpo_bench.errors import UserError
-from bfpo_bench.judges.spec import Judge, load_judge
+from bfpo_bench.judges.judge import Judge
+from bfpo_bench.judges.load import load_judge
 from bfpo_bench.runs.folder import RunFolder
 from bfpo_bench.runs.identity import ModelIdentity, Settings
 from bfpo_bench.runs.jsonl import Appender

@@ -17,7 +17,7 @@ from shelf import Shelf, on_shelf
 
 from bfpo_bench.engines.subject import resolve_subject
 from bfpo_bench.hub import fetch_file, fetch_snapshot, resolve
-from bfpo_bench.judges.spec import load_judge
+from bfpo_bench.judges.load import load_judge
 from bfpo_bench.suite import checks
 from bfpo_bench.suite.lock import DataLock, LockEntry
 from bfpo_bench.suite.pull import judge_models, missing, pull, read_tasks

@@ -54,7 +54,7 @@ def findings(
     asked = _Asked(work, items, list(questions(items, positions, judge.spec.pairwise)))
     if not asked.questions:
         return
-    price = server.price or judge.spec.price
+    price = server.price
     estimate = Estimate.of(
         (asked.limits(asked.text(n)) for n in range(len(asked.questions))), price
     )

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from bfpo_bench.errors import UserError
-from bfpo_bench.judges.spec import Judge, load_judge
+from bfpo_bench.judges.finding import Finding
+from bfpo_bench.judges.judge import Judge
+from bfpo_bench.judges.load import load_judge
 from bfpo_bench.runs.folder import RunFolder
 from bfpo_bench.runs.jsonl import Appender
 from bfpo_bench.runs.records import Response
@@ -64,7 +66,7 @@ def store(run: RunFolder, *many: tuple[Response, dict[str, str]]) -> RunFolder:
             file.append(told.dump())
         for judge, label in labels.items():
             with Appender(run.verdicts_file(judge)) as file:
-                file.append(verdict_of(told, label).dump())
+                file.append(verdict_of(told, Finding(label)).dump())
     return run
 
 
@@ -124,8 +126,9 @@ def test_a_verdict_that_is_missing_or_of_another_text_is_none(
     told = response(HARMFUL, 0, 3, "Say it.")
     found = one_prompt(tmp_path, tasks, [load_judge("refusal")], (told, {}), (told, YES))
     assert [r.refusal for r in found.responses] == ["unjudged", "compliance"]
+    another = response(HARMFUL, 0, 3, "Another text.")
     with Appender(RunFolder(tmp_path / "a").verdicts_file("refusal")) as file:
-        file.append(verdict_of(response(HARMFUL, 0, 3, "Another text."), "refusal").dump())
+        file.append(verdict_of(another, Finding("refusal")).dump())
     [again] = answered(
         [RunFolder(tmp_path / n) for n in "ab"], {3: ROWS[3]}, tasks, [load_judge("refusal")]
     )
