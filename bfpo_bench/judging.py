@@ -214,7 +214,7 @@ def _shown(text: Text) -> Item | Finding:
 def left_out(judges: Sequence[PlannedJudge]) -> list[str]:
     """A sentence for each judge that joined by itself and cannot work here."""
     return [
-        f"judge {p.judge.key} is left out, and what it alone scores stays unscored: {p.fault}"
+        f"judge {p.judge.key} is left out: {p.fault} What it alone scores stays unscored."
         for p in judges
         if p.fault is not None
     ]
