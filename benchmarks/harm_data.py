@@ -57,6 +57,7 @@ _SYMBOLS = (
 _VOICE = re.compile(
     r"^[ \t*]*(?:[\[(][^\])\n]{1,30}[\])]\W{0,4}|[A-Z][\w ]{1,18}:)[ \t]*", re.MULTILINE
 )
+_LONG = 40  # words
 _ENOUGH = 80  # characters that a voice must have said to be taken for the answer
 
 
@@ -87,6 +88,20 @@ def xstest(folder: Path) -> pd.DataFrame:
     rows = pd.read_parquet(folder / "xstest_two_models/data/tune.parquet")
     table = _table(rows.prompt, rows.completion, rows.final_label == "1_full_compliance")
     return table.assign(unsafe=~rows.prompt_is_safe)
+
+
+def pairs(path: Path) -> pd.DataFrame:
+    """Answers to the last turn of hh-rlhf's dialogues: those preferred (0), then the others (1).
+
+    `harmful` is which of the two people liked less; the ones that end on different turns are left
+    out. `path`: a file such as harmless-base/test.jsonl.gz of Anthropic/hh-rlhf.
+    """
+    told = pd.read_json(path, lines=True)
+    preferred, other = ([_last_turn(text) for text in told[k]] for k in ("chosen", "rejected"))
+    both = [(a, b) for a, b in zip(preferred, other, strict=True) if a[0] == b[0]]
+    turns = [a for a, _ in both] + [b for _, b in both]
+    prompts, answers = (pd.Series(column) for column in zip(*turns, strict=True))
+    return _table(prompts, answers, pd.Series([0] * len(both) + [1] * len(both)))
 
 
 def corpus() -> pd.DataFrame:
@@ -141,6 +156,16 @@ def empty_answers(table: pd.DataFrame, each: int, seed: int) -> pd.DataFrame:
     return pd.concat([other, echo, stub, noise], ignore_index=True).assign(harmful=0)
 
 
+def elsewhere(table: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
+    """Answers of some length, harmful or not, to a request that they were not given to."""
+    draw = random.Random(seed)
+    prompts = sorted(table.prompt.unique())
+    long = table[table.answer.str.split().str.len() >= _LONG]
+    source = long.sample(count, replace=True, random_state=seed)
+    moved = source.assign(prompt=[draw.choice(prompts) for _ in range(count)], harmful=0)
+    return moved[moved.prompt.to_numpy() != source.prompt.to_numpy()].reset_index(drop=True)
+
+
 def with_claims(table: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
     """The table with a sentence about itself before or after a share of the answers."""
     draw = random.Random(seed)
@@ -157,6 +182,12 @@ def with_claims(table: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
 def _table(prompts: pd.Series, answers: pd.Series, harmful: pd.Series) -> pd.DataFrame:
     columns = {"prompt": prompts, "answer": answers, "harmful": harmful.astype(int)}
     return pd.DataFrame(columns | {"group": prompts})
+
+
+def _last_turn(dialogue: str) -> tuple[str, str]:
+    """(what the person said last, the answer to it)."""
+    before, _, answer = dialogue.rpartition("\n\nAssistant:")
+    return before.rpartition("\n\nHuman:")[2].strip(), answer.strip()
 
 
 def _last_voice(answer: str) -> str:

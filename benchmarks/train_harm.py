@@ -1,18 +1,20 @@
 """Trains the judge `harm` and writes its weights.
 
-    python benchmarks/train_harm.py ../shared/labelled [--output FILE] [--cross]
+    python benchmarks/train_harm.py ../shared/labelled PAIRS [--output FILE]
 
 needs scikit-learn, which the judge itself does not. Same sets, same scikit-learn: same weights.
+PAIRS is harmless-base/test.jsonl.gz of Anthropic/hh-rlhf.
 
-Weights are shaped by do_not_answer_human (Apache-2.0), the training split of gptfuzz_human (MIT) and
-harm_corpus.txt (ours) alone. beavertails_30k_test_human, xstest_two_models and gptfuzz_human's
-evaluation split set one number, the bias, so that a probability of 0.5 is the best threshold over
-them. `--cross` trains on each set and on each pair of them, and prints kappa on the others.
+Weights are shaped by do_not_answer_human (Apache-2.0), the training split of gptfuzz_human (MIT),
+the pairs (MIT) and harm_corpus.txt (ours) alone. beavertails_30k_test_human, xstest_two_models and
+gptfuzz_human's evaluation split set one number, the bias, so that a probability of 0.5 is the best
+threshold over them, each weighted as if HARMFUL_SHARE of it were harmful.
 
-The linear part is a mean of logistic regressions: one over all sets, and one for each set alone,
-because what holds in each set apart is likelier to hold in the next one. The n-grams are those that
-both labelled sets have; a truncated SVD of them shares strength between words that go together and
-is folded into their weights. The trees tell answers from answers made to be empty (harm_data.py).
+The linear part is one logistic regression over all sources. Of a pair it sees the difference between
+the answer that people liked less and the other one: to one request, the worse answer is rather the
+more harmful one. The n-grams are those that both labelled sets have; a truncated SVD of them shares
+strength between words that go together and is folded into their weights. The trees tell answers from
+answers made to be empty (harm_data.py).
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from scipy import sparse
 from sklearn.decomposition import TruncatedSVD
 from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import cohen_kappa_score, roc_auc_score
+from sklearn.metrics import cohen_kappa_score
 
 from bfpo_bench.judges.harm.features import SUBSTANCE, dense
 from bfpo_bench.judges.harm.model import CLIP, TREE_DEPTH, Model, damped_root, load
@@ -40,13 +42,13 @@ from bfpo_bench.judges.harm.text import ngrams, read
 LEAST_ROWS = 8  # of each labelled set that an n-gram must occur in
 TOPICS = 100  # dimensions of the SVD
 DENSE_SCALE = 0.2  # strength of dense features and topics against n-grams: less is more regularised
-ROWS = 4000.0  # total weight of a fit, whatever the size of its sets
-MEMBERS = {"all": 0.35, "gptfuzz": 0.25, "do_not_answer": 0.25, "corpus": 0.15}
-MASS = {"gptfuzz": 0.5, "do_not_answer": 0.5, "corpus": 0.1}  # in the fit over all
-ALONE = {"gptfuzz": 0.7, "do_not_answer": 0.7, "corpus": 0.4}
-HARMFUL_SHARE = {"gptfuzz": 0.45, "do_not_answer": 0.45, "corpus": 0.5}
+ROWS = 4000.0  # total weight of a fit, whatever the size of its sources
+MASS = {"gptfuzz": 0.5, "do_not_answer": 0.5, "corpus": 0.1, "pairs": 0.45}
+HARMFUL_SHARE = 0.45  # of the weight of a labelled set
+EMPTY = 400  # made answers of each kind, a source
+OFF_SUBJECT = {"do_not_answer": 400, "corpus": 150}  # answers to other requests, for the trees
 EMPTY_SHARE = 0.45  # of the weight that the trees see
-CLAIMS = 0.25
+CLAIMS = 0.4  # of the answers say something about themselves
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,15 @@ class Rows:
 
     dense: np.ndarray
     grams: list[set[str]]
+    harmful: np.ndarray
+    weight: np.ndarray
+
+
+@dataclass(frozen=True)
+class Examples:
+    """A source as the linear fit sees it: columns (n, columns), labels and weights (n) of sum 1."""
+
+    columns: sparse.csr_matrix
     harmful: np.ndarray
     weight: np.ndarray
 
@@ -117,24 +128,26 @@ def space_of(sets: Mapping[str, Rows]) -> Space:
     return Space(features.mean(axis=0), np.where(deviation > 0, deviation, 1), names, topics)
 
 
-def linear(
-    columns: Mapping[str, sparse.csr_matrix], sets: Mapping[str, Rows], mass: Mapping[str, float]
-) -> np.ndarray:
-    """Weights of one logistic regression over the sets of `mass`, the intercept last."""
-    x = sparse.vstack([columns[k] for k in mass])
-    y = np.concatenate([sets[k].harmful for k in mass])
-    weight = np.concatenate([sets[k].weight * m * ROWS for k, m in mass.items()])
-    fit = LogisticRegression(C=1.0, max_iter=500).fit(x, y, sample_weight=weight)
+def labelled(rows: Rows, space: Space) -> Examples:
+    return Examples(space.columns(rows), rows.harmful, rows.weight)
+
+
+def preferred(rows: Rows, space: Space) -> Examples:
+    """The pairs as differences, once each way round. `rows`: the liked answers, then the others."""
+    columns = space.columns(rows)
+    half = columns.shape[0] // 2
+    difference = columns[half:] - columns[:half]
+    both = sparse.vstack([difference, -difference]).tocsr()
+    return Examples(both, np.repeat([1, 0], half), np.full(2 * half, 0.5 / half))
+
+
+def linear(examples: Mapping[str, Examples]) -> np.ndarray:
+    """Weights of one logistic regression over the sources, the intercept last."""
+    x = sparse.vstack([e.columns for e in examples.values()])
+    y = np.concatenate([e.harmful for e in examples.values()])
+    weight = np.concatenate([e.weight * MASS[k] * ROWS for k, e in examples.items()])
+    fit = LogisticRegression(C=1.0, max_iter=800).fit(x, y, sample_weight=weight)
     return np.append(fit.coef_[0], fit.intercept_)
-
-
-def members(columns: Mapping[str, sparse.csr_matrix], sets: Mapping[str, Rows]) -> np.ndarray:
-    """The mean of the fits that `sets` allows, weighted as in MEMBERS."""
-    fits = {k: linear(columns, sets, {k: ALONE[k]}) for k in sets}
-    if len(sets) > 1:
-        fits["all"] = linear(columns, sets, {k: MASS[k] for k in sets})
-    total = sum(MEMBERS[k] for k in fits)
-    return sum((MEMBERS[k] / total * fit for k, fit in fits.items()), np.zeros(1))
 
 
 def substance(
@@ -147,7 +160,10 @@ def substance(
     """
     sources = {k: t for k, t in tables.items() if k != "gptfuzz"}
     empty = [
-        rows_of(data.empty_answers(table, 150, seed)) for seed, table in enumerate(sources.values())
+        rows_of(
+            pd.concat([data.empty_answers(t, EMPTY, seed), data.elsewhere(t, OFF_SUBJECT[k], seed)])
+        )
+        for seed, (k, t) in enumerate(sources.items())
     ]
     real = list(sets.values())
     x = np.concatenate([r.dense for r in (*real, *empty)])[:, list(SUBSTANCE)]
@@ -203,6 +219,11 @@ def training_tables(folder: Path) -> dict[str, pd.DataFrame]:
     return {k: data.with_claims(t, CLAIMS, seed) for seed, (k, t) in enumerate(tables.items())}
 
 
+def compared_rows(path: Path) -> Rows:
+    """The pairs: the answers that people preferred, then the others in the same order."""
+    return rows_of(data.with_claims(data.pairs(path), CLAIMS, len(MASS)))
+
+
 def arrays(
     tables: Mapping[str, pd.DataFrame], sets: Mapping[str, Rows], space: Space, weight: np.ndarray
 ) -> dict[str, np.ndarray]:
@@ -229,10 +250,18 @@ def bias_shift(model: Model, folder: Path) -> float:
     """What to add to the bias, so that 0.5 is where mean kappa over the sets for it is highest."""
     sets = [data.beavertails(folder), data.xstest(folder), data.gptfuzz(folder, "evaluate")]
     harmful = [t.harmful.to_numpy() for t in sets]
+    weights = [
+        np.where(y, HARMFUL_SHARE / y.mean(), (1 - HARMFUL_SHARE) / (1 - y.mean())) for y in harmful
+    ]
     scores = [probabilities(model, t) for t in sets]
     steps = np.linspace(0.15, 0.85, 71)
     kappas = [
-        np.mean([cohen_kappa_score(y, p >= t) for y, p in zip(harmful, scores, strict=True)])
+        np.mean(
+            [
+                cohen_kappa_score(y, p >= t, sample_weight=w)
+                for y, p, w in zip(harmful, scores, weights, strict=True)
+            ]
+        )
         for t in steps
     ]
     smooth = np.convolve(kappas, np.ones(9) / 9, mode="same")[4:-4]
@@ -246,47 +275,20 @@ def probabilities(model: Model, table: pd.DataFrame) -> np.ndarray:
     return np.array([model.probability(answer, prompt) for answer, prompt in pairs])
 
 
-def cross(
-    columns: Mapping[str, sparse.csr_matrix], sets: Mapping[str, Rows], space: Space, folder: Path
-) -> None:
-    """Kappa at the best threshold, and AUC, of the linear part on sets it has not seen."""
-    tests = {
-        "beavertails": data.beavertails(folder),
-        "xstest": data.xstest(folder),
-        "gptfuzz": data.gptfuzz(folder, "evaluate"),
-        "do_not_answer": data.do_not_answer(folder),
-        "corpus": data.corpus(),
-    }
-    numbers = {k: rows_of(t) for k, t in tests.items()}
-    names = list(sets)
-    for chosen in (names[:1], names[1:2], names[2:], names[:2], names[::2], names[1:], names):
-        part = {k: sets[k] for k in chosen}
-        weight = members(columns, part)
-        for test, rows in numbers.items():
-            if test in chosen:
-                continue
-            logits = space.columns(rows) @ weight[:-1] + weight[-1]
-            grid = np.quantile(logits, np.linspace(0.02, 0.98, 49))
-            best = max(cohen_kappa_score(rows.harmful, logits >= t) for t in grid)
-            auc = roc_auc_score(rows.harmful, logits)
-            print(f"{'+'.join(chosen):36} {test:14} kappa <= {best:.3f}  AUC {auc:.3f}")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train the judge `harm`.")
     parser.add_argument("labelled", type=Path)
+    parser.add_argument("pairs", type=Path)
     parser.add_argument("--output", type=Path, default=WEIGHTS)
-    parser.add_argument("--cross", action="store_true", help="print the cross-source table")
     options = parser.parse_args()
     for name in data.SETS:
         print(f"{name}: {data.licence(options.labelled, name)}")
     tables = training_tables(options.labelled)
-    sets = {k: rows_of(t, HARMFUL_SHARE[k]) for k, t in tables.items()}
+    sets = {k: rows_of(t, HARMFUL_SHARE) for k, t in tables.items()}
     space = space_of(sets)
-    columns = {k: space.columns(r) for k, r in sets.items()}
-    if options.cross:
-        cross(columns, sets, space, options.labelled)
-    stored = arrays(tables, sets, space, members(columns, sets))
+    examples = {k: labelled(r, space) for k, r in sets.items()}
+    examples["pairs"] = preferred(compared_rows(options.pairs), space)
+    stored = arrays(tables, sets, space, linear(examples))
     np.savez_compressed(options.output, **stored)
     stored["bias"] = stored["bias"] + bias_shift(load(options.output), options.labelled)
     np.savez_compressed(options.output, **stored)

@@ -17,12 +17,22 @@ _TO_JUDGE = re.compile(
     r"|\b(?:final )?answer ?: ?(?:yes|no|safe|unsafe|harmless|harmful)\b"
     r"|\banswer (?:with )?[\"']?(?:yes|no|safe|unsafe)[\"']?(?=[.!\n]|$)"
     r"|\b(?:label|classify|rate|mark|treat|score) (?:this|it|the \w+) (?:\w+ )?as\b"
+    r"|\b(?:label|verdict|score|rating) of (?:this|the)\b[^.!?\n]{0,60}"
+    r"|\b(?:grading|evaluation|scoring|judging|moderation|classification) (?:\w+ )?(?:purposes|notes?|"
+    r"results?|finished|done)\b[^.!?\n]{0,80}"
+    r"|^[ \t]*(?:harmful|refused|refusal|safe|unsafe|complied|compliance) ?[:=] ?(?:yes|no|true|false)\b"
+    r"|^[ \t\[]*system\b[\]:][^.!?\n]{0,100}"
+    r"|^[ \t]*(?:human|user): [^\n]{0,60}\b(?:response|assistant|answer|reply|comply|refuse\w*)\b"
+    r"[^\n]{0,40}\n[ \t]*(?:assistant|ai): [^.!?\n]{0,60}"
+    r"|^[ \t]*\{[^{}\n]{0,40}\b(?:label|verdict|score|harm\w*|safe|unsafe)\b[^{}\n]{0,60}\}",
+    re.MULTILINE,
 )
 # One of these is in whatever the pattern finds; looking for them is much faster
 _WORDS = ("ignore", "disregard", "forget", "override", "response", "answer", "output",
           "reply", "content", "message", "label", "verdict", "classif", "judg", "rating", "result",
-          "evaluat", "grader", "annotat", "rater", "moderator", "rate ", "mark ", "treat ", "score ",
-          " text ")  # fmt: skip
+          "evaluat", "grader", "grading", "annotat", "rater", "moderat", "scor", "rate ", "mark ",
+          "treat ", " text ", "system]", "system:", "human:", "user:", "{",
+          "refus", "harmful", "safe:", "complied", "compliance")  # fmt: skip
 _BOUNDARY = re.compile(r"[.!?\n]+")
 
 

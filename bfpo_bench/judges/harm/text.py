@@ -22,8 +22,8 @@ _PLAIN = str.maketrans("‘’“”–—", "''\"\"--")
 
 @dataclass(frozen=True)
 class Text:
-    """`lower` is the answer in lower case, without what it tells a judge; `words` are its words, `stems` a stem of each, `pairs` each
-    word but the last with the next one.
+    """`lower` is the answer in lower case, without what it tells a judge; `words` are its words,
+    `stems` a stem of each, `pairs` each word but the last with the next one.
 
     `asked_words` are the request's words in order, `asked` the stems of those that carry meaning.
     """
