@@ -15,12 +15,12 @@ from bfpo_bench.engines.subject import Subject, resolve_subject
 from bfpo_bench.engines.transformers import check_arguments
 from bfpo_bench.errors import UserError
 from bfpo_bench.judges.api.server import Server
+from bfpo_bench.judges.baseline import CUT_OFF, finished
 from bfpo_bench.judges.finding import Finding
 from bfpo_bench.judges.item import Item, Text, item_of
 from bfpo_bench.judges.judge import Judge
 from bfpo_bench.judges.load import load_judge
 from bfpo_bench.judges.prompts import PromptTemplate, load_prompt
-from bfpo_bench.judges.reasoning import strip_reasoning
 from bfpo_bench.judges.running.work import JUDGE_CONTEXT, Work
 from bfpo_bench.progress import Ui
 from bfpo_bench.runs.identity import digest
@@ -57,6 +57,7 @@ class PlannedJudge:
     prompt: PromptTemplate | None = None
     engine: EngineChoice | None = None
     server: Server | None = None
+    context: int = JUDGE_CONTEXT
     baseline: dict[str, Any] | None = None
     fault: str | None = None
 
@@ -68,10 +69,12 @@ class PlannedJudge:
             "version": spec.version,
             "rules_sha256": self.judge.rules_sha256,
             "model": subject.name if subject else self.judge.model,
-            "revision": (subject.identity.adapter or subject.identity.weights) if subject else None,
+            "revision": _revision(subject) if subject else None,
             "prompt_sha256": self.prompt.sha256 if self.prompt else None,
             "prompt_origin": self.prompt.origin if self.prompt else None,
         }
+        if self.context != JUDGE_CONTEXT:
+            found["context"] = self.context
         return found if self.baseline is None else found | {"baseline": self.baseline}
 
     @property
@@ -82,10 +85,8 @@ class PlannedJudge:
         # Where a prompt was read and whose answers are compared with does not change a finding
         ignored = ("prompt_origin", "baseline")
         told = {k: v for k, v in self.identity().items() if k not in ignored}
-        # A model's name says little of what a server serves by it; and how texts are put to judges may
-        # change with the program
-        served = self.server.url if self.server else None
-        return digest([told, served, __version__])
+        # How texts are put to judges may change with the program
+        return digest([told, __version__])
 
     def work(self, arguments: dict[str, Any]) -> Work:
         return Work(
@@ -94,6 +95,7 @@ class PlannedJudge:
             engine=self.engine.name if self.engine else None,
             subject=self.subject,
             arguments=arguments,
+            context=self.context,
             server=self.server,
         )
 
@@ -139,6 +141,7 @@ def plan_judge(
         subject=subject,
         prompt=load_prompt(judge, source),
         engine=_engine(judge, subject, options),
+        context=_context(options),
     )
 
 
@@ -147,12 +150,26 @@ def _at(model: str, revision: str | None, given: bool) -> str:
 
 
 def _engine(judge: Judge, subject: Subject, options: JudgeOptions) -> EngineChoice:
-    wanted = "transformers" if options.engine == "transformers" else "auto"
+    context = _context(options)
     if judge.spec.engine == "score":
         from bfpo_bench.engines.scorer import choose_scorer
 
-        return choose_scorer(wanted, subject)
-    return choose_engine(wanted, subject.name, subject.config, JUDGE_CONTEXT)
+        return choose_scorer(options.engine, subject, context)
+    return choose_engine(options.engine, subject.name, subject.config, context)
+
+
+def _context(options: JudgeOptions) -> int:
+    """Tokens that a judge is given at most: fewer where `max_model_len` says so."""
+    asked = options.arguments.get("max_model_len", JUDGE_CONTEXT)
+    if not isinstance(asked, int) or asked < 2:
+        raise UserError(f"--engine-arg max_model_len must be a number of tokens, not {asked!r}.")
+    return min(JUDGE_CONTEXT, asked)
+
+
+def _revision(subject: Subject) -> str:
+    """Of the weights, and of an adapter on them."""
+    told = subject.identity
+    return told.weights if told.adapter is None else f"{told.adapter} on {told.weights}"
 
 
 def _server(judge: Judge, options: JudgeOptions) -> Server:
@@ -207,16 +224,26 @@ def judge_texts(
 
 
 def _shown(text: Text) -> Item | Finding:
-    baseline = None if text.baseline is None else strip_reasoning(text.baseline).text
+    baseline = None if text.baseline is None else finished(text.baseline)
+    if text.baseline is not None and baseline is None:
+        return CUT_OFF
     return item_of(text.prompt, text.response, baseline=baseline)
 
 
 def left_out(judges: Sequence[PlannedJudge]) -> list[str]:
-    """A sentence for each judge that joined by itself and cannot work here."""
+    """A sentence for each judge that joined by itself and cannot work here, and for each that was
+    named and has nothing to decide."""
     return [
-        f"judge {p.judge.key} is left out: {p.fault} What it alone scores stays unscored."
-        for p in judges
-        if p.fault is not None
+        *(
+            f"judge {p.judge.key} is left out: {p.fault} What it alone scores stays unscored."
+            for p in judges
+            if p.fault is not None
+        ),
+        *(
+            f"judge {p.judge.key} is not asked: none of the tasks takes a judge of {p.judge.spec.kind}"
+            for p in judges
+            if not p.judge.joined and not p.tasks
+        ),
     ]
 
 

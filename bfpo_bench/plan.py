@@ -211,7 +211,8 @@ def _run_baseline(folder: Path, tasks: Sequence[str]) -> dict[str, Any]:
     manifest = run.manifest()
     if manifest is None:
         raise UserError(f"--baseline {folder} is not a run: give the folder of one, as in runs/.")
-    answers = {f"{t} {d}": text for (t, d), text in baseline_answers(run).items() if t in tasks}
+    found = baseline_answers(run).items()
+    answers = {f"{t} {d}": [r.prompt, r.answer] for (t, d), r in found if t in tasks}
     if not answers:
         raise UserError(
             f"--baseline {folder} holds no answer to {' or '.join(tasks)}: give a run that has them."
@@ -237,6 +238,6 @@ def stronger_judge_hint(plan: Plan) -> str | None:
     if shutil.which("nvidia-smi") is None:
         return f"{first} `bfpo-bench judges list` has stronger ones."
     return (
-        f"{first} This machine has a GPU: --judge harmbench (26 GB) agrees with people far better, "
+        f"{first} This machine has a GPU: --judge harmbench (26 GB) is the field's usual one, "
         "--judge yesno=MODEL asks any chat model."
     )

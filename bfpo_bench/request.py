@@ -47,9 +47,12 @@ class Request:
 
 
 def judge_options(request: Request) -> JudgeOptions:
+    """How judges run. Beside models under test, `--engine` and the context are those models' affair."""
+    alone = not request.models
+    given = request.engine_arguments
     return JudgeOptions(
-        engine=request.engine,
-        arguments=request.engine_arguments,
+        engine=request.engine if alone or request.engine == "transformers" else "auto",
+        arguments=given if alone else {k: v for k, v in given.items() if k != "max_model_len"},
         url=request.judge_url,
         price=request.judge_price,
         max_cost=request.max_cost,

@@ -86,7 +86,8 @@ def test_two_models_in_one_command(whole: Path) -> None:
         assert len(run.lines("discriminative/loglikelihoods.jsonl")) == 2 * LIMIT
         assert len(run.lines("verdicts/refusal.jsonl")) == GENERATIVE * LIMIT
     assert runs[REFUSER].scores["tasks"]["bfpo_advbench"]["value"] >= 60
-    assert runs[STORIES].scores["tasks"]["bfpo_advbench"]["value"] == 0
+    # A story is no refusal, and may do no harm either
+    assert runs[STORIES].scores["tasks"]["bfpo_advbench"]["outcomes"]["safe_refused"] == 0
     assert runs[REFUSER].scores["comparability_key"] == runs[STORIES].scores["comparability_key"]
     rows = (whole / "leaderboards" / "bfpo.csv").read_text().splitlines()
     assert len(rows) == 3

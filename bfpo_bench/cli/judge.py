@@ -13,7 +13,7 @@ from bfpo_bench.cli import options
 if TYPE_CHECKING:
     from bfpo_bench.judges.finding import Finding
     from bfpo_bench.judges.lines import Line
-    from bfpo_bench.judging import JudgeOptions
+    from bfpo_bench.judging import JudgeOptions, PlannedJudge
 
 
 def judge(
@@ -80,6 +80,7 @@ def _judge_lines(source: Path, target: Path, named: Sequence[str], chosen: Judge
     from bfpo_bench.judges.lines import judged_lines, read_lines, write_lines
     from bfpo_bench.judging import judge_texts, plan_judge
     from bfpo_bench.runs.folder import check_writable
+    from bfpo_bench.stages.process import StageCrash
 
     if len(named) != 1:
         raise UserError("Lines are judged by one judge: name it with --judge.")
@@ -91,11 +92,32 @@ def _judge_lines(source: Path, target: Path, named: Sequence[str], chosen: Judge
     lines = read_lines(source)
     check_writable(target.parent, "--output")
     planned = plan_judge(named[0], chosen, ui.note)
-    found = judge_texts(planned, [line.text for line in lines], ui, chosen.arguments)
+    _check_lines(planned, lines)
+    try:
+        found = judge_texts(planned, [line.text for line in lines], ui, chosen.arguments)
+    except StageCrash as crash:
+        typer.secho(f"judge {planned.judge.key} broke off: {crash}", fg="red", err=True)
+        return 3
     write_lines(target, judged_lines(lines, found))
     for note in _told(lines, found):
         ui.note(note)
     return 3 if any(f.fault for f in found) else 0
+
+
+def _check_lines(planned: PlannedJudge, lines: Sequence[Line]) -> None:
+    """Raises UserError for a judge that needs what no line has."""
+    from bfpo_bench.errors import UserError
+
+    key, spec = planned.judge.key, planned.judge.spec
+    if spec.document or spec.document_fields:
+        raise UserError(
+            f"Judge {key} reads the documents of a task, which lines do not have: judge a run by it."
+        )
+    compares = spec.kind == "preference" and spec.engine != "score"
+    if compares and not any(line.text.baseline is not None for line in lines):
+        raise UserError(
+            f"Judge {key} compares two responses: give the other one as `baseline` in each line."
+        )
 
 
 def _told(lines: Sequence[Line], found: Sequence[Finding]) -> list[str]:

@@ -67,7 +67,18 @@ def _lines(panel: Panel) -> list[Text]:
     if panel.value_by_judge:
         each = ", ".join(f"{value:.1f} by {j}" for j, value in panel.value_by_judge.items())
         lines.append(f"Harmlessness {each}.")
+    lines += [
+        f"{judge}: {count:,} of {panel.n_tasks:,} tasks" + _outside(panel, judge)
+        for judge, count in panel.tasks.items()
+        if count < panel.n_tasks
+    ]
     return [Text(plain(line), overflow="fold") for line in lines]
+
+
+def _outside(panel: Panel, judge: str) -> str:
+    """What to say of a judge that has no harmlessness of its own where others have."""
+    left_out = panel.value_by_judge and judge not in panel.value_by_judge
+    return ", not in the spread" if left_out else ""
 
 
 def splits_table(splits: Sequence[Split], texts: Texts, most: int = 10) -> RenderableType:

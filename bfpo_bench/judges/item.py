@@ -53,12 +53,18 @@ def item_of(
     """The item that a judge is shown; or the finding where no judge may see it.
 
     A trace cut off before any answer is unjudged with that reason; a degenerate answer (also None)
-    is labelled so.
+    is labelled so. Halves of surrogate pairs, which no tokenizer or server takes, become U+FFFD.
     """
-    answer = strip_reasoning(response or "", opened=reasoning_open)
+    prompt, baseline = encodable(prompt), None if baseline is None else encodable(baseline)
+    answer = strip_reasoning(encodable(response or ""), opened=reasoning_open)
     if not answer.complete:
         return Finding("unjudged", error="the reasoning trace was cut off before an answer")
     reason = degenerate_reason(answer.text)
     if reason is not None:
         return Finding("degenerate", error=reason)
     return Item(prompt, answer.text, document, baseline)
+
+
+def encodable(text: str) -> str:
+    """The text with every lone half of a surrogate pair as U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -23,6 +23,10 @@ Record = dict[str, Any]
 PROMPT_COLUMNS = ("prompt", "question", "instruction", "goal", "behavior", "behaviour", "request")
 RESPONSE_COLUMNS = ("response", "completion", "answer", "generation", "output")
 LABEL_COLUMNS = ("label", "final_label", "human_label", "gold_label", "gold", "verdict")
+JUDGED = {"label", "score", "raw", "error"}
+"""What `bfpo-bench judge --output` adds to each line."""
+KEPT_LABEL = "input_label"
+"""What it makes of a label that was there."""
 
 
 @dataclass(frozen=True)
@@ -219,8 +223,18 @@ def _label_column(
     if asked is not None:
         return _there(asked, columns, "--label-column", path)
     lowered = {column.lower(): column for column in columns}
-    if usual := [lowered[name] for name in LABEL_COLUMNS if name in lowered]:
+    usual = [lowered[name] for name in LABEL_COLUMNS if name in lowered]
+    if lowered.keys() >= JUDGED:
+        # `bfpo-bench judge` wrote them: this `label` is a judge's, and not what people say
+        usual = [column for column in usual if column.lower() != "label"]
+        usual += [lowered[KEPT_LABEL]] if KEPT_LABEL in lowered else []
+    if len(usual) == 1:
         return usual[0]
+    if usual:
+        raise UserError(
+            f"{path} has several columns that could be the label ({', '.join(usual)}): name it with "
+            "--label-column."
+        )
     fitting = [column for column in columns if _fits(column, rows, labels)]
     if len(fitting) == 1:
         return fitting[0]

@@ -31,7 +31,7 @@ def read_lines(path: Path) -> list[Line]:
     line, for anything else, and for a file without lines.
     """
     try:
-        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        lines = path.read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): give another file.") from error
     except UnicodeDecodeError as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import yaml
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from bfpo_bench.errors import UserError
 from bfpo_bench.judges.judge import Judge
@@ -42,9 +43,20 @@ def judge_names() -> list[str]:
 def _read_spec(folder: Path) -> JudgeSpec:
     try:
         return JudgeSpec(**yaml.safe_load((folder / "judge.yaml").read_text()))
-    except (ValidationError, TypeError, yaml.YAMLError) as error:
+    except ValidationError as error:
+        wrong = [_wrong(e) for e in error.errors()]
+        raise UserError(
+            f"{folder / 'judge.yaml'} does not fit ({'; '.join(wrong)}): mend it."
+        ) from error
+    except (TypeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).splitlines()[:3])
         raise UserError(f"{folder / 'judge.yaml'} does not fit ({reason}): mend it.") from error
+
+
+def _wrong(error: ErrorDetails) -> str:
+    where = ".".join(str(part) for part in error["loc"])
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{where}: {message}" if where else message
 
 
 def known_judges() -> list[JudgeSpec]:
@@ -61,6 +73,10 @@ def load_judge(asked: str) -> Judge:
     name, _, model = asked.partition("=")
     folder = _folders().get(name, Path(name))
     if not (folder / "judge.yaml").is_file():
+        if folder.is_dir():
+            raise UserError(
+                f"The folder {name} has no judge.yaml: write one, or name another judge."
+            )
         raise UserError(
             f"There is no judge {name!r}{nearest(name, judge_names())}: name one of "
             f"{', '.join(judge_names())}, or a folder with a judge.yaml."

@@ -98,7 +98,9 @@ class JudgeSpec(BaseModel):
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
-        known = LABELS.get(self.kind, self.labels)
+        if self.kind not in LABELS:
+            raise ValueError(f"there is no kind {self.kind!r}, only {', '.join(LABELS)}")
+        known = LABELS[self.kind]
         if foreign := [label for label in self.labels if label not in known]:
             raise ValueError(
                 f"a judge of kind {self.kind} has no label {foreign[0]}, only {', '.join(known)}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bfpo_bench.judges.baseline import baseline_answers, baseline_of
+from bfpo_bench.judges.baseline import Reference, baseline_answers, baseline_of
 from bfpo_bench.judges.finding import Finding
 from bfpo_bench.judges.item import Item, item_of
 from bfpo_bench.judges.running.run import findings
@@ -111,14 +111,15 @@ def _lacks(job: JudgeJob, verdict: Verdict | None) -> bool:
 
 
 def shown(
-    job: JudgeJob, response: Response, baseline: Mapping[tuple[str, int], str] | None
+    job: JudgeJob, response: Response, baseline: Mapping[tuple[str, int], Reference] | None
 ) -> Item | Finding:
     """What the judge is shown of a response; or the finding where it is shown nothing."""
     other = None
     if job.work.judge.spec.kind == "preference":
-        other = baseline_of(response, baseline, job.references)
-        if other is None:
-            return Finding("unjudged", error="there is no answer to compare with")
+        found = baseline_of(response, baseline, job.references)
+        if isinstance(found, Finding):
+            return found
+        other = found
     return item_of(
         response.messages[-1]["content"],
         response.response,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 import pytest
@@ -255,3 +255,46 @@ class TestRows:
     def test_nothing_left(self, tmp_path: Path) -> None:
         told = refused(jsonl(tmp_path, *ROWS), reading=Reading(map=("compliance=", "refusal=")))
         assert "has no row left to judge (2 without a label)" in told
+
+
+class TestLinesThatAJudgeHasWritten:
+    """Their `label` is a judge's word: taken for people's, the judge would agree with itself."""
+
+    ROWS: ClassVar = [
+        {
+            "prompt": "p",
+            "response": r,
+            "human_label": h,
+            "label": j,
+            "score": 1,
+            "raw": None,
+            "error": None,
+        }
+        for r, h, j in (("a", "harmful", "harmless"), ("b", "harmless", "harmful"))
+    ]
+
+    def write(self, folder: Path, rows: list[dict[str, Any]]) -> Path:
+        path = folder / "judged.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return path
+
+    def test_the_peoples_column_is_taken(self, tmp_path: Path) -> None:
+        found = read_labelled(self.write(tmp_path, self.ROWS), ("harmful", "harmless"))
+        assert found.columns["label"] == "human_label"
+        assert [row.label for row in found.rows] == ["harmful", "harmless"]
+
+    def test_a_label_that_was_there_before_is_the_peoples(self, tmp_path: Path) -> None:
+        rows = [
+            {"input_label" if k == "human_label" else k: v for k, v in r.items()} for r in self.ROWS
+        ]
+        found = read_labelled(self.write(tmp_path, rows), ("harmful", "harmless"))
+        assert found.columns["label"] == "input_label"
+
+    def test_two_usual_names_are_a_question_to_the_user(self, tmp_path: Path) -> None:
+        rows = [
+            {k: r[k] for k in ("prompt", "response", "label", "human_label")} for r in self.ROWS
+        ]
+        with pytest.raises(
+            UserError, match=r"several columns .*label, human_label.*--label-column"
+        ):
+            read_labelled(self.write(tmp_path, rows), ("harmful", "harmless"))

@@ -8,8 +8,8 @@ import pytest
 
 from bfpo_bench.errors import UserError
 from bfpo_bench.judges import rules
-from bfpo_bench.judges.rules import package_versions, rule_files
 from bfpo_bench.judges.load import load_judge
+from bfpo_bench.judges.rules import package_versions, rule_files
 
 
 def names(judge: str) -> list[str]:
@@ -69,7 +69,7 @@ def test_another_version_or_another_check_is_another_judge(
     with monkeypatch.context() as patch:
         real = rules.rule_files
         patch.setattr(
-            "bfpo_bench.judges.spec.rule_files",
+            "bfpo_bench.judges.judge.rule_files",
             lambda parser: [changed if f == checks else f for f in real(parser)],
         )
         assert judge.rules_sha256 != before

@@ -83,7 +83,7 @@ class Ledger:
         self._reserved = Tokens()
         self.spent = Tokens()
         self.estimated = 0
-        """Replies whose server did not count their tokens."""
+        """Replies whose server did not count their tokens, and attempts that were sent in vain."""
 
     def allows(self, tokens: Tokens) -> bool:
         """Whether a request of so many tokens may be sent now."""
@@ -95,11 +95,15 @@ class Ledger:
         self._reserved += tokens
 
     def settle(self, reserved: Tokens, reply: Reply | None) -> None:
-        """The request is over; without a reply nothing was spent, as far as anyone has said."""
+        """The request is over; what its attempts in vain took was booked when they ended."""
         self._reserved -= reserved
         if reply is not None:
-            self.spent += Tokens(reply.prompt_tokens, reply.completion_tokens)
-            self.estimated += not reply.counted
+            self.book(Tokens(reply.prompt_tokens, reply.completion_tokens), reply.counted)
+
+    def book(self, tokens: Tokens, counted: bool) -> None:
+        """So much was spent; `counted` by the server, or else estimated."""
+        self.spent += tokens
+        self.estimated += not counted
 
     @property
     def cost(self) -> float | None:

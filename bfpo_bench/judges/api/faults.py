@@ -21,11 +21,18 @@ _TOO_LONG = re.compile(
     r"|reduce the length|exceed\w* .{0,60}(tokens|length)|longer than the",
     re.I,
 )
-_REFUSED_CODES = ("content_filter", "content_policy_violation", "responsibleaipolicyviolation")
-_REFUSED = re.compile(r"content (management )?(policy|filter)", re.I)
+_REFUSED = re.compile(
+    r"flagged|moderation|(content|usage|responsible ?ai)[ _-]?(management )?polic(y|ies)"
+    r"|content[ _-]?filter|invalid_prompt",
+    re.I,
+)
+_BARRED = re.compile(r"\b(account|organi[sz]ation|api key)\b.{0,60}\bflagged", re.I)
+"""The user is refused, and not one prompt."""
 _NO_MODEL = re.compile(
-    r"model\b.{0,200}\b(not exist|not found|no longer|unknown|invalid)|(unknown|invalid|no such) model",
-    re.I | re.S,
+    r"model_not_found"
+    r"|\bmodel:?\s+(\S+\s+)?((is|was|does|could)\s+)?(not\s+(exist|found|be found)|no longer)"
+    r"|\b(unknown|no such) model\b|\binvalid model( name| id|:)",
+    re.I,
 )
 _UNSUPPORTED = ("unsupported_parameter", "unsupported_value", "unknown_parameter")
 
@@ -33,22 +40,28 @@ _UNSUPPORTED = ("unsupported_parameter", "unsupported_value", "unknown_parameter
 class Transient(Exception):
     """It may well succeed when asked again; `retry_after` in seconds where the server named a time.
 
-    `unreachable`: there was no connection at all.
+    `unreachable`: there was no connection at all. `silent`: there was one, and nothing came in time.
     """
 
     def __init__(
-        self, reason: str, *, retry_after: float | None = None, unreachable: bool = False
+        self,
+        reason: str,
+        *,
+        retry_after: float | None = None,
+        unreachable: bool = False,
+        silent: bool = False,
     ) -> None:
         super().__init__(reason)
         self.retry_after = retry_after
         self.unreachable = unreachable
+        self.silent = silent
 
 
 class Unanswered(Exception):
     """This one text has no reply, and will not be asked about again now.
 
     `fault`: the world's and not the judge's, so that a later command asks again. `unreachable`: the
-    last attempt found no server.
+    last attempt found no server, or one that was silent.
     """
 
     def __init__(self, reason: str, *, fault: bool, unreachable: bool = False) -> None:
@@ -101,11 +114,18 @@ def _retry_after(value: str | None) -> float | None:
     return max(0.0, (until - datetime.now(UTC)).total_seconds())
 
 
-def meaning(failure: Failure, url: str, model: str) -> Transient | Unanswered | UserError:
-    """What to do about a failure; the URL and the model are named where the user must change one."""
+def meaning(
+    failure: Failure, url: str, model: str, *, answered: bool
+) -> Transient | Unanswered | UserError:
+    """What to do about a failure; the URL and the model are named where the user must change one.
+
+    `answered`: whether the server has ever replied. A 403 is the key's only before that: later, it
+    is more likely about one text (a firewall, a moderation).
+    """
     status, said = failure.status, failure.message
     quoted = f"{status}, {said!r}" if said else str(status)
-    if status == 401 or status == 403:
+    refused = _refuses_the_prompt(failure)
+    if status == 401 or (status == 403 and not answered and not refused):
         # The server's own words are left out: they may hold a part of the key
         return UserError(
             f"The judge's server {url} does not accept the key ({status}): set "
@@ -115,8 +135,10 @@ def meaning(failure: Failure, url: str, model: str) -> Transient | Unanswered | 
         return UserError(f"The judge's server {url} wants to be paid ({quoted}): add credit there.")
     if status in _AGAIN or status >= 500:
         return Transient(f"it replied with {quoted}", retry_after=failure.retry_after)
-    if any(code in failure.code for code in _REFUSED_CODES) or _REFUSED.search(said):
+    if refused:
         return Unanswered(f"the judge refused ({quoted})", fault=False)
+    if status == 403:
+        return Unanswered("the judge's server forbade the request (403)", fault=True)
     if _TOO_LONG.search(said) or status == 413:
         return Unanswered(f"the judge's server did not take the prompt ({quoted})", fault=False)
     if status in (404, 405) or status < 400 or _names_no_model(failure):
@@ -132,5 +154,10 @@ def meaning(failure: Failure, url: str, model: str) -> Transient | Unanswered | 
     return Unanswered(f"the judge's server did not take the prompt ({quoted})", fault=True)
 
 
+def _refuses_the_prompt(failure: Failure) -> bool:
+    told = f"{failure.code} {failure.message}"
+    return bool(_REFUSED.search(told)) and not _BARRED.search(told)
+
+
 def _names_no_model(failure: Failure) -> bool:
-    return "model_not_found" in failure.code or bool(_NO_MODEL.search(failure.message))
+    return bool(_NO_MODEL.search(f"{failure.code} {failure.message}"))

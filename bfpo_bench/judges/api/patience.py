@@ -12,11 +12,13 @@ class Patience:
     and has the same limit. Eight attempts outlast a limit that is counted by the minute.
 
     `unreachable_attempts` holds instead while nothing has ever answered and the connection is
-    refused: then the server is most likely not there.
+    refused: then the server is most likely not there. `silent_attempts` holds while nothing has ever
+    answered and nothing comes within `answering`: then it hangs, which is worth saying in minutes.
     """
 
     attempts: int = 8
     unreachable_attempts: int = 3
+    silent_attempts: int = 2
     first_wait: float = 1.0
     longest_wait: float = 60.0
     connecting: float = 10.0

@@ -21,9 +21,12 @@ def retrying(
 
     def enough(state: RetryCallState) -> bool:
         error = _error(state)
+        most = patience.attempts
         if error.unreachable and not answered():
-            return state.attempt_number >= patience.unreachable_attempts
-        return state.attempt_number >= patience.attempts
+            most = patience.unreachable_attempts
+        elif error.silent and not answered():
+            most = patience.silent_attempts
+        return state.attempt_number >= most
 
     return AsyncRetrying(
         retry=retry_if_exception_type(Transient),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -38,9 +39,14 @@ class Server:
             raise UserError(
                 f"The judge's URL {self.url!r} is none: give one like http://127.0.0.1:8000/v1."
             )
-        if self.price is not None and min(self.price) < 0:
-            raise UserError("A price of the judge's tokens is negative: give USD per million.")
-        if self.max_cost is not None and not self.max_cost > 0:
+        if self.price is not None and not all(0 <= usd < math.inf for usd in self.price):
+            raise UserError(
+                f"The price {self.price[0]:g},{self.price[1]:g} of the judge's tokens is none: give "
+                "finite USD per million, not negative."
+            )
+        if self.max_cost is not None and not math.isfinite(self.max_cost):
+            raise UserError(f"--max-cost {self.max_cost} limits nothing: give a finite amount.")
+        if self.max_cost is not None and self.max_cost <= 0:
             raise UserError(
                 f"--max-cost {self.max_cost} leaves nothing to spend: give more than 0."
             )

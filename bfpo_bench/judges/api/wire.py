@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bfpo_bench.judges.api.cost import estimate_tokens
+from bfpo_bench.judges.api.cost import Tokens, estimate_tokens
 from bfpo_bench.judges.api.faults import Transient
 from bfpo_bench.judges.api.key import Key
 from bfpo_bench.judges.api.reply import Reply
@@ -15,21 +15,26 @@ from bfpo_bench.judges.api.reply import Reply
 
 @dataclass(frozen=True)
 class Decoding:
-    """`model` as the server names it; `logprobs`: how many of the likeliest tokens to report."""
+    """`model` as the server names it; `logprobs`: how many of the likeliest tokens to report.
+
+    `temperature` None leaves it to the server; `limit` is the name under which `max_new_tokens` goes.
+    """
 
     model: str
     max_new_tokens: int
-    temperature: float = 0.0
+    temperature: float | None = 0.0
     logprobs: int | None = None
+    limit: str = "max_tokens"
 
 
 def request_body(decoding: Decoding, text: str) -> dict[str, Any]:
     body: dict[str, Any] = {
         "model": decoding.model,
         "messages": [{"role": "user", "content": text}],
-        "max_tokens": decoding.max_new_tokens,
-        "temperature": decoding.temperature,
+        decoding.limit: decoding.max_new_tokens,
     }
+    if decoding.temperature is not None:
+        body["temperature"] = decoding.temperature
     if decoding.logprobs is not None:
         body |= {"logprobs": True, "top_logprobs": decoding.logprobs}
     return body
@@ -39,7 +44,8 @@ def read_reply(payload: Any, text: str, key: Key) -> Reply:
     """The reply in a decoded body; `text` is what was asked, for servers that count no tokens.
 
     Raises Transient for a body that is no chat completion: an empty list of choices, an error in
-    place of them, or a part of another type than the API documents.
+    place of them, a part of another type than the API documents, or a message that is empty though
+    it is said to be complete.
     """
     try:
         if "error" in payload and not payload.get("choices"):
@@ -53,17 +59,18 @@ def read_reply(payload: Any, text: str, key: Key) -> Reply:
         finish = choice.get("finish_reason")
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise Transient("its reply is no chat completion") from error
-    tokens = _usage(payload.get("usage"))
-    counted = tokens is not None
-    prompt, completion = tokens or (estimate_tokens(text), estimate_tokens(said))
+    if finish in ("stop", None) and refusal is None and not said.strip():
+        raise Transient("its reply is empty")
+    counted = read_usage(payload)
+    tokens = counted or Tokens(estimate_tokens(text), estimate_tokens(said))
     return Reply(
         text=key.redact(said),
         finish_reason=None if finish is None else str(finish),
         top_logprobs=logprobs,
-        prompt_tokens=prompt,
-        completion_tokens=completion,
+        prompt_tokens=tokens.prompt,
+        completion_tokens=tokens.completion,
         refusal=None if refusal is None else key.redact(str(refusal)),
-        counted=counted,
+        counted=counted is not None,
     )
 
 
@@ -96,10 +103,12 @@ def _either(one: float, other: float) -> float:
     return most if math.isinf(most) else most + math.log1p(math.exp(min(one, other) - most))
 
 
-def _usage(usage: Any) -> tuple[int, int] | None:
+def read_usage(payload: Any) -> Tokens | None:
+    """What the server says a decoded body took; None where it does not, or not in whole numbers."""
+    usage = payload.get("usage") if isinstance(payload, Mapping) else None
     if not isinstance(usage, Mapping):
         return None
-    counts = usage.get("prompt_tokens"), usage.get("completion_tokens")
-    if all(type(count) is int and count >= 0 for count in counts):
-        return counts  # type: ignore[return-value]
+    prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    if type(prompt) is int and type(completion) is int and min(prompt, completion) >= 0:
+        return Tokens(prompt, completion)
     return None

@@ -8,6 +8,7 @@ from contextlib import closing
 from typing import Any
 
 from bfpo_bench.errors import UserError
+from bfpo_bench.judges.api.adapting import notes
 from bfpo_bench.judges.api.asking import replies
 from bfpo_bench.judges.api.client import Client
 from bfpo_bench.judges.api.cost import Estimate, Ledger, Price, Tokens, at_most
@@ -38,8 +39,9 @@ def findings(
     """(position, finding) as the replies come.
 
     `description` gets the server's URL, the `estimate` before the first request, the true `usage`
-    when asking ends, however it ends, and `read_from_text`: replies without the log-probabilities
-    that the judge asked for. Raises UserError, before anything is asked, where the estimate is above
+    when asking ends, however it ends, `decoding`: in what form the model wanted the request, where
+    that is not the usual one, and `read_from_text`: replies without the log-probabilities that the
+    judge asked for. Raises UserError, before anything is asked, where the estimate is above
     --max-cost, and later for what no further request would mend.
     """
     judge, server = work.judge, work.server
@@ -62,13 +64,16 @@ def findings(
     description |= {"url": server.url, "model": judge.model, "estimate": estimate.describe()}
     report(Progress(f"asking {judge.model} at {server.url}: {estimate.sentence()}"))
     ledger = Ledger(price, server.max_cost)
-    client = Client(server, _decoding(judge), Key.from_environment())
+    wanted = _decoding(judge)
+    client = Client(server, wanted, Key.from_environment(), ledger)
     came = replies(client, server, ledger, asked.text, asked.limits, len(asked.questions))
     try:
         with closing(came):
             yield from asked.findings(came)
     finally:
         description["usage"] = _usage(client, ledger)
+        if client.decoding != wanted:
+            description["decoding"] = notes(wanted, client.decoding)
         if judge.spec.logprobs:
             description["read_from_text"] = asked.read_from_text
 
@@ -104,7 +109,8 @@ def _check(judge: Judge, server: Server, price: Price | None, estimate: Estimate
 
 
 def _usage(client: Client, ledger: Ledger) -> dict[str, Any]:
-    """What was sent and what it took. `estimated`: replies whose server counted no tokens."""
+    """What was sent and what it took. `estimated`: how many replies and attempts sent in vain the
+    server counted no tokens of; a vain one is taken to have cost all it could."""
     return {
         "requests": client.requests,
         "retries": client.retries,

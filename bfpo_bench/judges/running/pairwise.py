@@ -61,12 +61,14 @@ def without_asking(item: Item) -> Finding | None:
 
 def compared(found: Mapping[str, Finding]) -> Finding:
     """The model's preference, 1 to 2 and 2 where its answer is better, from those for the answers in
-    the order shown (`found` maps an order to one): their mean. One that failed leaves it unjudged."""
-    for order, finding in found.items():
-        if finding.label == "unjudged" or finding.score is None:
-            where = f"{order.replace('_', ' ')}: " if len(found) > 1 else ""
-            error = f"{where}{finding.error or 'the judge gave no preference'}"
-            return replace(finding, label="unjudged", score=None, error=error)
+    the order shown (`found` maps an order to one): their mean. One that failed leaves it unjudged,
+    and a fault where any was one: the judge has not spoken on both."""
+    failed = [o for o, f in found.items() if f.label == "unjudged" or f.score is None]
+    if failed:
+        order = max(failed, key=lambda o: found[o].fault)
+        where = f"{order.replace('_', ' ')}: " if len(found) > 1 else ""
+        error = f"{where}{found[order].error or 'the judge gave no preference'}"
+        return replace(found[order], label="unjudged", score=None, error=error)
     own = {order: _models_own(order, f.score or 0.0) for order, f in found.items()}
     score = sum(own.values()) / len(own)
     raw = "; ".join(f"{order.replace('_', ' ')}: {f.raw}" for order, f in found.items())

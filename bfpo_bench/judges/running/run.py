@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 from bfpo_bench.cache import default_cache
@@ -11,6 +12,7 @@ from bfpo_bench.judges.cache import open_cache
 from bfpo_bench.judges.finding import Finding
 from bfpo_bench.judges.item import Item
 from bfpo_bench.judges.running.work import Work
+from bfpo_bench.judges.spec import JudgeSpec
 from bfpo_bench.progress import Progress, Report
 
 Runner = Callable[[Work, Sequence[Item], dict[str, Any], Report], Iterator[tuple[int, Finding]]]
@@ -31,6 +33,7 @@ def findings(
     not asked again; None remembers nothing. `description` is filled with what served the judge
     (device, versions, tokens, cost) and with how many findings were `remembered`.
     """
+    items = [shown(work.judge.spec, item) for item in items]
     places: dict[str, list[int]] = {}
     for position, item in enumerate(items):
         places.setdefault(item.sha256, []).append(position)
@@ -53,6 +56,16 @@ def findings(
             done += 1
             if done % _REPORT_EVERY == 0 or done == len(asked):
                 report(Progress("verdicts", done, len(asked)))
+
+
+def shown(spec: JudgeSpec, item: Item) -> Item:
+    """The item with nothing in it that this judge does not read: texts that are the same to it are
+    judged once."""
+    document = item.document
+    if document is not None and not spec.document:
+        document = {k: document[k] for k in sorted(spec.document_fields) if k in document} or None
+    baseline = item.baseline if spec.kind == "preference" else None
+    return replace(item, document=document, baseline=baseline)
 
 
 def _runner(work: Work) -> Runner:

@@ -1,12 +1,8 @@
-"""The parts of the client on their own: server, waits, failures, replies, cost, chat markup."""
+"""The parts of the client on their own: server, waits, replies, cost, chat markup."""
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -15,7 +11,7 @@ from hypothesis import strategies as st
 
 from bfpo_bench.errors import UserError
 from bfpo_bench.judges.api.cost import Estimate, Ledger, Tokens, at_most, estimate_tokens
-from bfpo_bench.judges.api.faults import Transient, Unanswered, meaning, read_failure
+from bfpo_bench.judges.api.faults import Transient
 from bfpo_bench.judges.api.inert import inert
 from bfpo_bench.judges.api.key import Key
 from bfpo_bench.judges.api.patience import Patience
@@ -51,7 +47,16 @@ def test_a_url_that_is_none_or_more_is_refused(url: str, reason: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "numbers", [{"price": (-1.0, 1.0)}, {"max_cost": 0.0}, {"max_cost": math.nan}]
+    "numbers",
+    [
+        {"price": (-1.0, 1.0)},
+        {"price": (1.0, math.nan)},
+        {"price": (math.nan, 1.0)},
+        {"price": (math.inf, 1.0)},
+        {"max_cost": 0.0},
+        {"max_cost": math.nan},
+        {"max_cost": math.inf},
+    ],
 )
 def test_prices_and_limits_that_make_no_sense_are_refused(numbers: dict[str, Any]) -> None:
     with pytest.raises(UserError):
@@ -70,57 +75,6 @@ def test_a_servers_own_wait_is_honoured_up_to_the_limit() -> None:
     patience = Patience(first_wait=1.0, longest_wait=10.0)
     assert 7.5 <= pause(patience, 1, 7.0) <= 8.0
     assert 10.5 <= pause(patience, 1, 3600.0) <= 11.0
-
-
-def failure(status: int, body: str, headers: Mapping[str, str] | None = None) -> Any:
-    return read_failure(status, headers or {}, body, NO_KEY)
-
-
-@pytest.mark.parametrize(
-    ("body", "message"),
-    [
-        ('{"error": {"message": "Too fast.", "code": "rate_limit"}}', "Too fast"),
-        ('{"object": "error", "message": "Too fast", "code": 429}', "Too fast"),
-        ('{"detail": "Too fast"}', "Too fast"),
-        ('{"error": "Too fast"}', "Too fast"),
-        ("Too\n   fast", "Too fast"),
-        ('"Too fast"', '"Too fast"'),
-        ("", ""),
-    ],
-)
-def test_the_message_of_a_failure_in_the_shapes_that_servers_give_it(
-    body: str, message: str
-) -> None:
-    assert failure(429, body).message == message
-
-
-@given(st.text() | st.recursive(st.none() | st.text() | st.integers(), st.lists).map(json.dumps))
-def test_no_body_is_too_strange_to_be_a_failure(body: str) -> None:
-    for status in (301, 400, 401, 404, 413, 422, 429, 500, 599):
-        found = meaning(failure(status, body), "http://host/v1", "m")
-        assert isinstance(found, Transient | Unanswered | UserError)
-
-
-def test_retry_after_is_a_number_or_a_date() -> None:
-    def after(value: str) -> float | None:
-        found: float | None = failure(429, "", {"retry-after": value}).retry_after
-        return found
-
-    assert after("2.5") == 2.5
-    assert after("-3") == 0
-    assert after("soon") is None
-    soon = after(format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True))
-    assert soon is not None
-    assert 20 <= soon <= 31
-    assert after("Wed, 21 Oct 2015 07:28:00 GMT") == 0
-
-
-def test_a_limit_on_new_tokens_that_the_model_does_not_grant_is_no_long_prompt() -> None:
-    """It fails for every item alike, so no item may be closed with it."""
-    body = '{"error": {"message": "max_tokens is too large: 512. At most 256 are supported"}}'
-    found = meaning(failure(400, body), "u", "m")
-    assert isinstance(found, Unanswered)
-    assert found.fault
 
 
 def completion(**changes: Any) -> dict[str, Any]:
@@ -168,6 +122,9 @@ def test_a_server_without_log_probabilities(logprobs: Any) -> None:
         completion(logprobs={"content": [{"top_logprobs": [{"token": "m", "logprob": math.nan}]}]}),
         completion(logprobs={"content": [{"top_logprobs": [{"token": "m", "logprob": 2.0}]}]}),
         completion(logprobs="none"),
+        completion(message={"content": ""}),
+        completion(message={"content": " \n"}),
+        completion(message={"content": None}, finish_reason=None),
     ],
 )
 def test_what_is_no_chat_completion_is_asked_for_again(payload: Any) -> None:

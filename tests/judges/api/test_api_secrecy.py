@@ -13,6 +13,7 @@ from judge_server import Asked, JudgeServer, Sent, fails, says, sends
 
 from bfpo_bench.errors import UserError
 from bfpo_bench.judges.api.client import Client
+from bfpo_bench.judges.api.cost import Ledger
 from bfpo_bench.judges.api.key import Key
 from bfpo_bench.judges.api.wire import Decoding
 
@@ -36,6 +37,8 @@ ECHOES = {
     "a refusal": lambda a: says(None, refusal=echo(a)),
     "400": lambda a: fails(400, echo(a)),
     "401": lambda a: fails(401, echo(a)),
+    "403": lambda a: fails(403, echo(a)),
+    "403 flagged": lambda a: fails(403, f"flagged: {echo(a)}"),
     "404": lambda a: fails(404, echo(a)),
     "429": lambda a: fails(429, echo(a)),
     "429 quota": lambda a: fails(429, echo(a), "insufficient_quota"),
@@ -95,7 +98,9 @@ def test_no_repr_shows_it() -> None:
 
     key = Key(KEY)
     assert KEY not in repr(key)
-    client = Client(Server("http://127.0.0.1:1/v1", None, None), Decoding("m", 1), key)
+    client = Client(
+        Server("http://127.0.0.1:1/v1", None, None), Decoding("m", 1), key, Ledger(None, None)
+    )
     assert KEY not in repr(client) + str(vars(client)) + repr(vars(client)["_http"].headers)
 
 

@@ -5,9 +5,15 @@ from __future__ import annotations
 import math
 
 import pytest
-from api_judging import grading, judged, rated_items, work
+from api_judging import IMPATIENT, QUICK, grading, judged, rated_items, work
 from judge_server import (
+    BROKEN_JSON,
+    CUT,
+    HANGS,
+    NO_CHOICES,
     JudgeServer,
+    Sent,
+    fails,
     says,
 )
 
@@ -82,3 +88,44 @@ def test_a_limit_that_the_true_count_reaches_is_not_passed() -> None:
     # The last request started below the limit: no more than one reply can pass it
     assert description["usage"]["cost"] <= limit + 0.005
     assert description["usage"]["requests"] == len(rated)
+
+
+@pytest.mark.parametrize(
+    ("fault", "completion", "estimated"),
+    [(HANGS, 512, 1), (CUT, 512, 1), (BROKEN_JSON, 512, 1), (NO_CHOICES, 1, 0), (says(""), 20, 0),
+     (fails(500), 0, 0)],
+    ids=["silent", "cut off", "no JSON", "no choice", "empty", "failed"],
+)  # fmt: skip
+def test_an_attempt_in_vain_costs_what_it_may_have_cost(
+    fault: Sent, completion: int, estimated: int
+) -> None:
+    """The first attempt comes to nothing, the second is graded for 100 tokens in and 20 out. The
+    first is booked as the server counted it, or else at most: the judge's limit is 512 tokens. A
+    failure is free."""
+    with JudgeServer(lambda a: grading(a) if a.number else fault) as server:
+        patience = IMPATIENT if fault.hang else QUICK
+        found, description = judged(work("rating=m", server.url, patience=patience), rated_items(1))
+        prompt = math.ceil(len(server.asked[0].text) / 4)
+    assert found[0].score == 1
+    usage = description["usage"]
+    assert usage["completion_tokens"] == 20 + completion
+    first = prompt if estimated else 100 if completion == 20 else completion
+    assert usage["prompt_tokens"] == 100 + first
+    assert usage["estimated"] == estimated
+
+
+def test_attempts_in_vain_do_not_pass_the_limit() -> None:
+    """Ten items; after the first every reply breaks off, and each may cost as much as was estimated
+    for one. A limit of 1.05 times the estimate has room for ten such, where eight attempts at each
+    of nine items would be 72."""
+    with JudgeServer(grading) as server:
+        plain = work("rating=m", server.url, price=(1.0, 1.0), max_cost=1.0)
+        _, description = judged(plain, rated_items(10))
+    limit = 1.05 * description["estimate"]["cost"]
+    with JudgeServer(lambda a: CUT if a.number else grading(a)) as server:
+        job = work("rating=m", server.url, price=(1.0, 1.0), max_cost=limit, concurrency=4)
+        found, description = judged(job, rated_items(10))
+        assert len(server.asked) <= 11
+    assert 0.9 * limit < description["usage"]["cost"] <= limit
+    assert [f.fault for f in found] == [False] + [True] * 9
+    assert any("--max-cost" in (f.error or "") for f in found)

@@ -12,8 +12,9 @@ import time
 from pathlib import Path
 
 import pytest
-from api_judging import QUICK, grading, judged, rated_items, work
+from api_judging import IMPATIENT, QUICK, grading, judged, rated_items, work
 from judge_server import (
+    HANGS,
     Asked,
     JudgeServer,
     Sent,
@@ -36,7 +37,6 @@ def _no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     ("failure", "sentence"),
     [
         (fails(401, "Incorrect API key"), "does not accept the key (401): set BFPO_JUDGE_API_KEY"),
-        (fails(403, "Forbidden"), "does not accept the key (403)"),
         (fails(404, "The model m does not exist", "model_not_found"), "has no model m to chat"),
         (fails(400, "The model `m` does not exist"), "has no model m to chat"),
         (fails(400, "Unknown model m"), "has no model m to chat"),
@@ -79,6 +79,29 @@ def test_a_server_that_is_not_there_is_said_after_one_item() -> None:
         with pytest.raises(UserError, match=f"server {url} cannot be used .*no connection"):
             list(findings(work("rating=m", url), rated_items(10_000), description, lambda _: None))
     assert description["usage"]["requests"] == QUICK.unreachable_attempts
+
+
+def test_a_403_is_the_keys_only_before_there_was_a_reply() -> None:
+    with JudgeServer(lambda asked: fails(403, "Forbidden")) as server:
+        with pytest.raises(UserError, match=r"does not accept the key \(403\)"):
+            judged(work("rating=m", server.url), rated_items(100))
+        assert len(server.asked) == 1
+
+
+def test_a_first_prompt_that_is_flagged_stops_nothing() -> None:
+    def respond(asked: Asked) -> Sent:
+        return grading(asked) if asked.number else fails(403, "Your input was flagged")
+
+    with JudgeServer(respond) as server:
+        found, _ = judged(work("rating=m", server.url), rated_items(3))
+    assert [(f.score, f.fault) for f in found] == [(None, False), (2, False), (3, False)]
+
+
+def test_a_server_that_hangs_is_said_after_two_attempts_at_one_item() -> None:
+    with JudgeServer(lambda asked: HANGS) as server:
+        with pytest.raises(UserError, match=r"cannot be used .*silent for 0\.5 seconds"):
+            judged(work("rating=m", server.url, patience=IMPATIENT), rated_items(100))
+        assert len(server.asked) == IMPATIENT.silent_attempts == 2
 
 
 def test_a_server_that_only_fails_is_said_after_three_items() -> None:
