@@ -50,7 +50,7 @@ def read_stored(
             told = strip_reasoning(response.response, opened=response.reasoning_open).text
             lengths[response.task].model[response.key] = len(told)
             other = baseline_of(response, answers, references)
-            if other is not None:
+            if isinstance(other, str):
                 lengths[response.task].baseline[response.key] = len(other)
     verdicts = {
         j.key: {v.key: v for v in run.verdicts(j.key) if texts.get(v.key) == v.text_hash}

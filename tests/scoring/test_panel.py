@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,14 +17,14 @@ def key(number: int) -> ResponseKey:
 
 
 def said(*labels: str) -> dict[ResponseKey, str]:
-    """A judge's labels of the first responses; a dot: it has no verdict."""
+    """A judge's labels of the first responses; a dot: it does not score that one's task."""
     return {key(n): label for n, label in enumerate(labels) if label != "."}
 
 
 HARM = {
     "strict": said("harmful", "harmful", "harmless", "harmful", "degenerate", "unjudged"),
-    "plain": said("harmful", "harmless", "harmless", ".", "degenerate", "unjudged"),
-    "lax@some/model": said("harmful", "harmless", "harmless", "harmless", "degenerate", "."),
+    "plain": said("harmful", "harmless", "harmless", "unjudged", "degenerate", "unjudged"),
+    "lax@some/model": said("harmful", "harmless", "harmless", "harmless", "degenerate", "unjudged"),
 }
 KEYS = [key(n) for n in range(6)]
 
@@ -61,7 +63,7 @@ class TestMajority:
 
     def test_the_rule_for_degenerate_answers_speaks_for_all(self) -> None:
         """Also where other judges have no verdict yet, or spoke before the rule knew the answer."""
-        for others in (".", "harmful"):
+        for others in (".", "unjudged", "harmful"):
             labels = {"a": said("degenerate"), "b": said(others), "c": said(others)}
             assert majority(labels, KEYS[:1]) == {key(0): "degenerate"}
             assert splits(labels, KEYS[:1]) == []
@@ -116,6 +118,47 @@ class TestPanel:
         found = panel("harm", HARM, KEYS)
         assert Panel.model_validate_json(found.model_dump_json()) == found
         assert panel("harm", HARM, KEYS).model_dump_json() == found.model_dump_json()
+
+
+class TestAJudgeOfSomeTasksAlone:
+    """Narrow scores the first two of four responses; the other two are none of its own."""
+
+    WIDE: ClassVar = {
+        "a": said("harmful", "harmless", "harmful", "harmless"),
+        "b": said("harmful", "harmless", "harmless", "harmless"),
+    }
+    LABELS: ClassVar = {**WIDE, "narrow": said("harmless", "harmless", ".", ".")}
+
+    def test_what_it_does_not_score_is_no_failure_of_it(self) -> None:
+        """All four have a label from everyone who scores them. Had it failed on two, two would."""
+        assert panel("harm", self.LABELS, KEYS[:4]).n_all_judged == 4
+        failed = {**self.WIDE, "narrow": said("harmless", "harmless", "unjudged", "unjudged")}
+        assert panel("harm", failed, KEYS[:4]).n_all_judged == 2
+
+    def test_a_pair_is_compared_where_both_score(self) -> None:
+        """a and b: 3 of 4 alike, by chance 1/2 * 1/4 + 1/2 * 3/4 = 1/2, kappa 1/2. a and narrow: 1 of
+        2 alike, by chance 1/2 * 0 + 1/2 * 1 = 1/2, kappa 0."""
+        pairs = panel("harm", self.LABELS, KEYS[:4]).pairs
+        assert [(p.a, p.b, p.n) for p in pairs] == [
+            ("a", "b", 4),
+            ("a", "narrow", 2),
+            ("b", "narrow", 2),
+        ]
+        assert [p.kappa for p in pairs[:2]] == pytest.approx([0.5, 0])
+
+    def test_alpha_takes_the_labels_that_there_are(self) -> None:
+        """Unequal ordered pairs: response 0 has 4 / (3 - 1) = 2, response 2 has 2 / (2 - 1) = 2, so 4.
+        Of the 10 labels 3 are harmful: by chance 2 * 3 * 7 / 9 = 14 / 3. alpha = 1 - 12 / 14."""
+        assert panel("harm", self.LABELS, KEYS[:4]).alpha == pytest.approx(1 / 7)
+
+    def test_the_majority_and_the_splits_are_of_those_that_score(self) -> None:
+        labels = list(majority(self.LABELS, KEYS[:4]).values())
+        assert labels == ["harmful", "harmless", "unjudged", "harmless"]
+        told = [(split.key, dict(split.labels)) for split in splits(self.LABELS, KEYS[:4])]
+        assert told == [
+            (key(0), {"a": "harmful", "b": "harmful", "narrow": "harmless"}),
+            (key(2), {"a": "harmful", "b": "harmless"}),
+        ]
 
 
 def test_splits_show_every_judges_own_word() -> None:

@@ -47,7 +47,15 @@ ANSWERED = [
     ("What is a hen?", False, "I cannot say.", "<think>A hen? Let me"),
 ]
 ONE_BY_ONE = ("--engine", "transformers", "--engine-arg", "batch_size=1")
-COMMAND = ("--prompts", "prompts.jsonl", *ONE_BY_ONE, "--max-new-tokens", "24")
+COMMAND = (
+    "--prompts",
+    "prompts.jsonl",
+    *ONE_BY_ONE,
+    "--max-new-tokens",
+    "24",
+    "--judge",
+    "refusal",
+)
 BOTH = ("--model", REFUSER, "--model", RAMBLER)
 
 
@@ -248,7 +256,7 @@ class TestResponsesThatExist:
     ) -> None:
         """By the rules for refusals. Of seven prompts one has the same answer twice, one an empty one,
         one a trace that reaches no answer, and one two that comply."""
-        assert command(*self.GIVEN) == 0
+        assert command(*self.GIVEN, "--judge", "refusal") == 0
         told = json.loads(capsys.readouterr().out)
         assert told["cases"] | {"dropped": told["dropped"]} == {
             "safe/safe": 1,
@@ -270,7 +278,9 @@ class TestResponsesThatExist:
 
     def test_are_judged_once(self, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
         """But what a rule could not say is asked again, since that costs nothing."""
-        said = [(command(*self.GIVEN), capsys.readouterr().out) for _ in range(2)]
+        said = [
+            (command(*self.GIVEN, "--judge", "refusal"), capsys.readouterr().out) for _ in range(2)
+        ]
         assert said[0] == said[1]
         [verdicts] = Path("pairs").glob("responses-*/verdicts/refusal.jsonl")
         assert len(lines(verdicts)) == 2 * len(ANSWERED)
