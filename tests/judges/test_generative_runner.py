@@ -291,7 +291,7 @@ class TestOptions:
     def test_one_that_pulls_a_letter_out_of_the_prompt_is_not_what_comes_next(
         self, hub: str, tmp_path: Path
     ) -> None:
-        """"ab" is one token, and "abc" two, "a" and "bc": but the prompt has its "ab" already."""
+        """ "ab" is one token, and "abc" two, "a" and "bc": but the prompt has its "ab" already."""
         from tokenizers import Tokenizer, models, pre_tokenizers
         from transformers import PreTrainedTokenizerFast
 

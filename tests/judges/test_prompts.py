@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from bfpo_bench.engines.source import Source
 from bfpo_bench.errors import UserError
-from bfpo_bench.judges.prompts import fence_for, fill, find_prompt, load_prompt
 from bfpo_bench.judges.judge import Judge
 from bfpo_bench.judges.load import load_judge
+from bfpo_bench.judges.prompts import fence_for, fill, find_prompt, load_prompt
 from bfpo_bench.judges.spec import JudgeSpec, sha256_of
 
 FIELDS = ("behavior", "generation")

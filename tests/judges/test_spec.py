@@ -357,7 +357,7 @@ def test_a_file_that_is_no_judge_yaml_is_named(tmp_path: Path, text: str) -> Non
 
 
 def test_a_folder_without_judge_yaml_is_no_judge(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="has no judge.yaml: write one"):
+    with pytest.raises(UserError, match=r"has no judge\.yaml: write one"):
         load_judge(str(tmp_path))
 
 
