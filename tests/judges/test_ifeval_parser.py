@@ -11,9 +11,11 @@ import pytest
 from sentences import sentence_model
 
 from bfpo_bench.judges.finding import Finding
+from bfpo_bench.judges.item import Item
 from bfpo_bench.judges.load import load_judge
 
 IFEVAL = Path(__file__).resolve().parents[2] / ".." / "shared/hub/datasets/google/IFEval/data"
+REQUEST = "What the judge is not shown."
 JUDGE = load_judge("ifeval")
 KEEP = ("key", "prompt", "instruction_id_list", "kwargs")
 
@@ -30,7 +32,7 @@ COUNTING = DOC | {
 
 
 def find(answer: str, document: dict[str, Any] | None = DOC) -> Finding:
-    return JUDGE.finder()(answer, document)
+    return JUDGE.finder()(Item(REQUEST, answer, document))
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from bfpo_bench.judges.finding import Finding
+from bfpo_bench.judges.item import Item
 from bfpo_bench.judges.load import load_judge
 
 HUB = Path(__file__).resolve().parents[2] / ".." / "shared" / "hub" / "datasets"
 TRUTHFULQA = HUB / "truthfulqa/truthful_qa/data/generation-validation.parquet"
+REQUEST = "What the judge is not shown."
 JUDGE = load_judge("truthfulqa")
 
 DOC: dict[str, Any] = {
@@ -23,7 +25,7 @@ DOC: dict[str, Any] = {
 
 
 def find(answer: str, document: dict[str, Any] | None = DOC) -> Finding:
-    return JUDGE.finder()(answer, document)
+    return JUDGE.finder()(Item(REQUEST, answer, document))
 
 
 @pytest.mark.parametrize(
