@@ -31,6 +31,7 @@ from bfpo_bench.runs import jsonl
 from bfpo_bench.runs.folder import RunFolder
 from bfpo_bench.scoring.collect import score_run
 from bfpo_bench.scoring.scores import Scores
+from bfpo_bench.scoring.stored import read_stored
 from bfpo_bench.suite.data import resolve_data
 from bfpo_bench.suite.documents import Selection, load_documents
 from bfpo_bench.suite.lock import DataLock
@@ -143,7 +144,8 @@ def scores(run: RunFolder, of: RunFolder) -> Scores:
     if manifest is None:
         raise SystemExit(f"{of.path} is no run")
     judges = [load_judge(name) for name in ("ifeval", "truthfulqa", "refusal")]
-    return score_run(run, manifest, QUICK, TASKS, judges, {}, {})
+    stored = read_stored(run, TASKS, judges, None)
+    return score_run(run, stored, manifest, QUICK, TASKS, judges, {}, {})
 
 
 def compare(path: Path) -> dict[str, Any]:

@@ -16,14 +16,16 @@ from bfpo_bench.judging import PlannedJudge, told
 from bfpo_bench.leaderboard.keys import add_key
 from bfpo_bench.leaderboard.rows import add_row, row
 from bfpo_bench.progress import Ui
+from bfpo_bench.resume import judge_sealed, seal_judge
 from bfpo_bench.runs.folder import RunFolder
 from bfpo_bench.runs.identity import Settings, comparability, comparability_key, digest
 from bfpo_bench.runs.jsonl import write_atomically
 from bfpo_bench.runs.manifest import Manifest
 from bfpo_bench.scoring.collect import score_run
+from bfpo_bench.scoring.panel import Split
 from bfpo_bench.scoring.panels import panelled, split_items
 from bfpo_bench.scoring.scores import Scores
-from bfpo_bench.scoring.stored import read_stored
+from bfpo_bench.scoring.stored import Stored, read_stored
 from bfpo_bench.stages.judge import JudgeJob, JudgeResult, judge
 from bfpo_bench.stages.process import StageCrash, run_stage
 from bfpo_bench.suite.suites import Suite
@@ -35,7 +37,8 @@ class Assessment:
     """What judges and scores need to know besides the runs themselves.
 
     `arguments` are the user's for an engine that serves a judge, by that engine's name; `environment`
-    is that of the judges' processes; `baseline` the run that answers are compared with.
+    is that of the judges' processes, which may make no progress for `stall_seconds` (None: for ever);
+    `baseline` is the run that answers are compared with.
     """
 
     suite: Suite
@@ -46,6 +49,7 @@ class Assessment:
     baseline: Path | None = None
     arguments: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
+    stall_seconds: float | None = None
 
 
 @dataclass
@@ -63,8 +67,8 @@ def assess(wanted: Assessment, runs: Sequence[OpenRun], ui: Ui) -> list[Scores]:
     faults = _judge_all(wanted, runs, ui) if runs else {}
     found = []
     for run in runs:
-        scores = _score(wanted, run, faults)
-        _publish(wanted, run, scores)
+        scores, engines = _score(wanted, run, faults)
+        _publish(wanted, run, scores, engines)
         found.append(scores)
     return found
 
@@ -81,9 +85,12 @@ def _judge_all(wanted: Assessment, runs: Sequence[OpenRun], ui: Ui) -> dict[str,
             continue
         for run in runs:
             _set_aside_stale(run, planned)
+        todo = [run for run in runs if not judge_sealed(run.folder, planned)]
+        if not todo:
+            continue
         started = time.monotonic()
         try:
-            result = _judge(wanted, planned, runs, ui)
+            result = _judge(wanted, planned, todo, ui)
         except StageCrash as crash:
             faults[key] = crash.reason
             ui.note(f"judge {key} broke off: {crash}")
@@ -97,7 +104,9 @@ def _judge_all(wanted: Assessment, runs: Sequence[OpenRun], ui: Ui) -> dict[str,
             continue
         for note in judge_notes(key, result):
             ui.note(note)
-        for run in runs:
+        for run in todo:
+            if not result.again:
+                seal_judge(run.folder, planned)
             run.session["seconds"][f"judge {key}"] = round(time.monotonic() - started, 3)
             made = {"made": result.made, "found": result.found, "engine": result.engine}
             run.session.setdefault("judges", {})[key] = made
@@ -131,7 +140,15 @@ def _judge(
     stage = f"judge-{key}"
     with ui.stage(f"judge {key}") as report:
         log = runs[0].folder.log_file(stage)
-        return run_stage(stage, judge, job, log=log, report=report, environment=wanted.environment)
+        return run_stage(
+            stage,
+            judge,
+            job,
+            log=log,
+            report=report,
+            environment=wanted.environment,
+            stall_seconds=wanted.stall_seconds,
+        )
 
 
 def _set_aside_stale(run: OpenRun, planned: PlannedJudge) -> None:
@@ -145,7 +162,10 @@ def _set_aside_stale(run: OpenRun, planned: PlannedJudge) -> None:
     run.folder.write_manifest(run.manifest)
 
 
-def _score(wanted: Assessment, run: OpenRun, faults: dict[str, str]) -> Scores:
+def _score(
+    wanted: Assessment, run: OpenRun, faults: dict[str, str]
+) -> tuple[Scores, Sequence[str]]:
+    """The run's scores, written down, and the engines that answered."""
     started = time.monotonic()
     data = {
         task: {k: entry[k] for k in ("hub_id", "revision", "fingerprint", "drift")}
@@ -158,44 +178,47 @@ def _score(wanted: Assessment, run: OpenRun, faults: dict[str, str]) -> Scores:
     run.manifest.comparability = parts
     run.manifest.comparability_key = comparability_key(parts)
     named = [p.judge for p in used]
+    stored = read_stored(run.folder, wanted.tasks, named, wanted.baseline)
     scores = score_run(
         run.folder,
+        stored,
         run.manifest,
         wanted.suite,
         wanted.tasks,
         named,
         faults,
         run.failed,
-        wanted.baseline,
     )
-    _write_splits(wanted, run, named, faults)
+    _write_splits(wanted, run, stored, named, faults)
     write_atomically(run.folder.scores_file, scores.model_dump_json(indent=2) + "\n")
     run.session["seconds"]["score"] = round(time.monotonic() - started, 3)
     run.session["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
     run.folder.write_manifest(run.manifest)
-    return scores
+    return scores, stored.engines
 
 
 def _write_splits(
-    wanted: Assessment, run: OpenRun, judges: Sequence[Judge], faults: Mapping[str, str]
+    wanted: Assessment,
+    run: OpenRun,
+    stored: Stored,
+    judges: Sequence[Judge],
+    faults: Mapping[str, str],
 ) -> None:
     """What the judges of a panel tell apart, a line each; no file where no kind has several."""
     if not any(panelled(wanted.tasks, judges, faults)):
         run.folder.splits_file.unlink(missing_ok=True)
         return
-    stored = read_stored(run.folder, wanted.tasks, judges, wanted.baseline)
-    lines = []
-    for kind, split in split_items(wanted.tasks, judges, stored, faults):
-        task, doc_id, sample = split.key
-        told = {"kind": kind, "task": task, "doc_id": doc_id, "sample": sample}
-        lines.append(json.dumps(told | {"labels": dict(split.labels)}) + "\n")
-    write_atomically(run.folder.splits_file, "".join(lines))
+    found = split_items(wanted.tasks, judges, stored, faults)
+    write_atomically(run.folder.splits_file, (_split_line(kind, split) for kind, split in found))
 
 
-def _publish(wanted: Assessment, run: OpenRun, scores: Scores) -> None:
-    engines = sorted(
-        {r.engine for r in run.folder.responses()} | {s.engine for s in run.folder.likelihoods()}
-    )
+def _split_line(kind: str, split: Split) -> str:
+    task, doc_id, sample = split.key
+    told = {"kind": kind, "task": task, "doc_id": doc_id, "sample": sample}
+    return json.dumps(told | {"labels": dict(split.labels)}) + "\n"
+
+
+def _publish(wanted: Assessment, run: OpenRun, scores: Scores, engines: Sequence[str]) -> None:
     today = datetime.now(UTC).date().isoformat()
     add_row(wanted.leaderboard, row(scores, " ".join(engines), today, run.manifest.training))
     add_key(wanted.leaderboard, scores.comparability_key, run.manifest.comparability)

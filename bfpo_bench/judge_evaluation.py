@@ -9,13 +9,16 @@ from typing import Any
 
 from bfpo_bench.errors import UserError
 from bfpo_bench.judges.finding import Finding
+from bfpo_bench.judges.item import Text
 from bfpo_bench.judges.labelled import Labelled, Reading, read_labelled
 from bfpo_bench.judges.spec import JudgeSpec
-from bfpo_bench.judging import PlannedJudge, Text, Ui, judge_texts
+from bfpo_bench.judging import PlannedJudge, judge_texts
 from bfpo_bench.nearest import nearest
+from bfpo_bench.progress import Ui
 from bfpo_bench.runs.records import ResponseKey
 from bfpo_bench.scoring.evaluation import POSITIVE, Evaluation, evaluate
-from bfpo_bench.scoring.panel import Panel, Split, panel, splits
+from bfpo_bench.scoring.panel import Panel, Sheet, Split, panel, splits
+from bfpo_bench.scoring.said import Responses, codes
 from bfpo_bench.stages.process import StageCrash
 
 
@@ -70,19 +73,17 @@ def evaluate_judges(
                 "command asks again for these"
             )
     keys = _keys(labelled)
-    said = {
-        key: {at: found.label for at, found in zip(keys, some, strict=True)}
-        for key, some in findings.items()
-    }
+    said = {key: codes(found.label for found in some) for key, some in findings.items()}
+    sheet = Sheet(said, [keys])
     return Evaluated(
         labelled=labelled,
         findings=findings,
         evaluations=tuple(
             evaluate(key, labelled.rows, some, labels, counted) for key, some in findings.items()
         ),
-        keys=keys,
-        panel=panel(specs[0].kind, said, keys) if len(said) > 1 else None,
-        splits=tuple(splits(said, keys)),
+        keys=tuple(keys),
+        panel=panel(specs[0].kind, sheet) if len(said) > 1 else None,
+        splits=tuple(splits(sheet)) if said else (),
         faults=tuple(faults),
     )
 
@@ -121,9 +122,8 @@ def checked_positive(positive: Sequence[str], labels: Sequence[str]) -> Sequence
     return positive
 
 
-def _keys(labelled: Labelled) -> tuple[ResponseKey, ...]:
+def _keys(labelled: Labelled) -> Responses:
     """Rows of one prompt share their first two parts, as samples of a document do in a run."""
     prompts: dict[str | int, int] = {}
-    return tuple(
-        ("row", prompts.setdefault(row.group, len(prompts)), row.number) for row in labelled.rows
-    )
+    numbers = [prompts.setdefault(row.group, len(prompts)) for row in labelled.rows]
+    return Responses("row", numbers, [row.number for row in labelled.rows])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -98,44 +99,93 @@ def agreement(
     """
     import numpy as np
 
-    cells = list(zip(reference, given, strict=True))
-    names: Sequence[Hashable] = range(len(cells)) if groups is None else groups
-    kept = [(cell, name) for cell, name in zip(cells, names, strict=True) if UNJUDGED not in cell]
-    others = {label for cell, _ in kept for label in cell} - set(labels)
-    order = (*labels, *sorted(others))
-    of_groups = _tables(kept, order)
-    table = of_groups.sum(axis=0)
+    if len(reference) != len(given) or (groups is not None and len(groups) != len(given)):
+        raise ValueError("reference, given and groups differ in number")
+    codes = {label: n for n, label in enumerate(dict.fromkeys((*reference, *given)))}
+    return agreement_of_codes(
+        np.array([codes[label] for label in reference], dtype=np.intp),
+        np.array([codes[label] for label in given], dtype=np.intp),
+        list(codes),
+        labels,
+        seed_text,
+        None if groups is None else _numbered(groups),
+    )
+
+
+def agreement_of_codes(
+    reference: np.ndarray,
+    given: np.ndarray,
+    names: Sequence[str],
+    labels: Sequence[str],
+    seed_text: str,
+    groups: np.ndarray | None,
+) -> Agreement:
+    """The same of arrays [items]: `names` are the labels by code, `groups` numbers."""
+    import numpy as np
+
+    unjudged = names.index(UNJUDGED) if UNJUDGED in names else -1
+    judged = (reference != unjudged) & (given != unjudged)
+    reference, given = reference[judged], given[judged]
+    present = {names[code] for code in np.union1d(reference, given).tolist()}
+    order = (*labels, *sorted(present - set(labels)))
+    places = np.array([order.index(n) if n in order else -1 for n in names], dtype=np.intp)
+    flat = places[reference] * len(order) + places[given]
+    table = np.bincount(flat, minlength=len(order) ** 2)
     square = table.reshape(len(order), len(order))
     base = Agreement(
-        n=len(kept),
-        unjudged=len(cells) - len(kept),
+        n=len(flat),
+        unjudged=len(judged) - len(flat),
         labels=order,
         confusion=tuple(tuple(row) for row in square.tolist()),
     )
-    if not kept:
+    if not len(flat):
         return replace(base, undefined="no item has a label from both")
-    observed = float(np.trace(square)) / len(kept)
+    observed = float(np.trace(square)) / len(flat)
     if _is_one_label(table):
-        only = kept[0][0][0]
+        only = order[int(square.diagonal().argmax())]
         return replace(base, observed=observed, undefined=f"both say {only} of every item")
     kappa = _kappa(table)
-    low, high = _bounds(of_groups, seed_text)
+    low, high = _bounds(*_kinds(flat, None if groups is None else groups[judged], table), seed_text)
     return replace(
         base, observed=observed, kappa=kappa, ci_low=min(low, kappa), ci_high=max(high, kappa)
     )
 
 
-def _tables(kept: Sequence[tuple[tuple[str, str], Hashable]], order: Sequence[str]) -> np.ndarray:
-    """Counts a group, in order of appearance, its confusion table flat: [groups, cells]."""
+def _numbered(groups: Sequence[Hashable]) -> np.ndarray:
+    """Equal groups as equal numbers."""
     import numpy as np
 
-    places = {label: place for place, label in enumerate(order)}
     numbers: dict[Hashable, int] = {}
-    rows = [numbers.setdefault(name, len(numbers)) for _, name in kept]
-    flat = [places[one] * len(order) + places[other] for (one, other), _ in kept]
-    found = np.zeros((len(numbers), len(order) ** 2), dtype=np.int64)
-    np.add.at(found, (rows, flat), 1)
-    return found
+    return np.array([numbers.setdefault(name, len(numbers)) for name in groups], dtype=np.int64)
+
+
+def _kinds(
+    flat: np.ndarray, groups: np.ndarray | None, table: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The groups' confusion tables, each kind once: tables [kinds, cells], and how many groups have it.
+
+    `flat` [items] is each item's cell, `table` what all of them make together. Groups of one size are
+    rows of a matrix, so that a million of them take no more than their cells.
+    """
+    import numpy as np
+
+    if groups is None:
+        groups = np.arange(len(flat))
+    _, number, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    cells = flat[np.lexsort((flat, number))]
+    starts = np.cumsum(sizes) - sizes
+    tables, times = [], []
+    for size in np.unique(sizes):
+        rows = cells[starts[sizes == size][:, None] + np.arange(size)]
+        kinds, often = np.unique(rows, axis=0, return_counts=True)
+        counts = np.zeros((len(kinds), len(table)), dtype=np.int64)
+        np.add.at(counts, (np.arange(len(kinds))[:, None], kinds), 1)
+        tables.append(counts)
+        times.append(often)
+    stacked = np.concatenate(tables)
+    # In the order of the tables, which the draws go by
+    ascending = np.lexsort(stacked.T[::-1])
+    return stacked[ascending], np.concatenate(times)[ascending]
 
 
 def _kappa(table: np.ndarray) -> float:
@@ -152,8 +202,8 @@ def _is_one_label(table: np.ndarray) -> bool:
     return bool(table[:: width + 1].max() == table.sum())
 
 
-def _bounds(of_groups: np.ndarray, seed_text: str) -> tuple[float, float]:
-    """The bootstrap's 95 % bounds from a flat table a group [groups, cells].
+def _bounds(kinds: np.ndarray, times: np.ndarray, seed_text: str) -> tuple[float, float]:
+    """The bootstrap's 95 % bounds from the tables of `_kinds`.
 
     Groups with equal tables are drawn together, as a multinomial: the same draws, less work. Draws
     whose kappa is undefined are left out. One group says nothing of the spread: then the bounds are
@@ -161,12 +211,12 @@ def _bounds(of_groups: np.ndarray, seed_text: str) -> tuple[float, float]:
     """
     import numpy as np
 
-    if len(of_groups) == 1:
+    groups = int(times.sum())
+    if groups == 1:
         return -1.0, 1.0
-    kinds, times = np.unique(of_groups, axis=0, return_counts=True)
     seed = int.from_bytes(hashlib.sha256(seed_text.encode()).digest()[:8], "big")
     generator = np.random.default_rng(seed)
-    drawn = generator.multinomial(len(of_groups), times / times.sum(), size=RESAMPLES) @ kinds
+    drawn = generator.multinomial(groups, times / groups, size=RESAMPLES) @ kinds
     found = [_kappa(table) for table in drawn if not _is_one_label(table)]
     low, high = np.quantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
@@ -188,31 +238,33 @@ def detection(found: Agreement, positive: str) -> Detection:
     )
 
 
-def krippendorff_alpha(labels: Mapping[str, Mapping[Hashable, str]]) -> Alpha:
-    """Alpha over what each source (a judge, a person) says of each item, nominal distance.
+def krippendorff_alpha(rows: Iterable[tuple[Sequence[str | None], int]]) -> Alpha:
+    """Alpha of labels with the nominal distance. `rows`: what the sources (judges, people) say of an
+    item, a label each, and of how many items they say it.
 
-    Sources may lack items: what is missing or `unjudged` is left out, and with it items that fewer
-    than two sources labelled (Krippendorff 2004, ch. 11; NLTK's AnnotationTask).
+    Sources may lack items: what is missing (None) or `unjudged` is left out, and with it items that
+    fewer than two sources labelled. With o the number of ordered pairs of unequal labels within
+    items, one of m labels weighing 1 / (m - 1), and e the same of all n labels together: alpha is
+    1 - o / e (Krippendorff 2004, ch. 11, as NLTK's AnnotationTask computes it).
     """
-    from collections import Counter
-
-    said = [
-        (source, item, label)
-        for source, items in labels.items()
-        for item, label in items.items()
-        if label != UNJUDGED
-    ]
-    times = Counter(item for _, item, _ in said)
-    paired = [entry for entry in said if times[entry[1]] > 1]
-    n = len({item for _, item, _ in paired})
+    total, n = 0.0, 0
+    values: Counter[str] = Counter()
+    for row, times in rows:
+        said = Counter(label for label in row if label is not None and label != UNJUDGED)
+        if said.total() > 1 and times:
+            n += times
+            total += times * (_disagreement(said) * said.total())
+            for label, often in said.items():
+                values[label] += times * often
     if n == 0:
         return Alpha(0, undefined="no item has labels from two")
-    values = {label for _, _, label in paired}
     if len(values) == 1:
-        return Alpha(n, undefined=f"all say {values.pop()} of every item")
-    from nltk.metrics.agreement import AnnotationTask
+        return Alpha(n, undefined=f"all say {next(iter(values))} of every item")
+    return Alpha(n, 1.0 - total / values.total() / _disagreement(values))
 
-    # Items by number: NLTK sorts them, and not all hashable things can be
-    numbers = {item: number for number, item in enumerate(times)}
-    task = AnnotationTask([(source, numbers[item], label) for source, item, label in paired])
-    return Alpha(n, float(task.alpha()))
+
+def _disagreement(labels: Counter[str]) -> float:
+    """The share of unequal ones among the ordered pairs of labels; at least two labels."""
+    count = labels.total()
+    alike = sum(often * often for often in labels.values())
+    return (count * count - alike) / (count * (count - 1))

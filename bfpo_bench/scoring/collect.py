@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from bfpo_bench.errors import UserError
 from bfpo_bench.judges.judge import Judge
@@ -24,7 +26,7 @@ from bfpo_bench.scoring.graded import SCALES, graded_score
 from bfpo_bench.scoring.outcomes import Judged
 from bfpo_bench.scoring.panels import panels
 from bfpo_bench.scoring.scores import Score, Scores, TaskScore
-from bfpo_bench.scoring.stored import Stored, read_stored
+from bfpo_bench.scoring.stored import Stored
 from bfpo_bench.scoring.tasks import discriminative_score, generative_score, unscored
 from bfpo_bench.suite.suites import DIMENSIONS, Dimension, Suite
 from bfpo_bench.suite.tasks import TaskSpec
@@ -32,24 +34,22 @@ from bfpo_bench.suite.tasks import TaskSpec
 
 def score_run(
     run: RunFolder,
+    stored: Stored,
     manifest: Manifest,
     suite: Suite,
     tasks: Sequence[TaskSpec],
     judges: Sequence[Judge],
     faults: Mapping[str, str],
     failed: Mapping[str, str],
-    baseline: Path | None = None,
 ) -> Scores:
-    """All scores of a run.
+    """All scores of a run, from what `read_stored` found of it.
 
     `faults`: judge key -> why it failed, so that its tasks are named as such. `failed`: task -> why
-    its data could not be used; such a task was not asked. `baseline`: the run that answers were
-    compared with, where it is not the data's own answers.
+    its data could not be used; such a task was not asked.
     """
-    stored = read_stored(run, tasks, judges, baseline)
     results = _lm_eval_results(run)
     scored: dict[str, TaskScore] = {}
-    benign: list[Judged] = []
+    benign: Counter[Judged] = Counter()
     faulty = []
     for spec in tasks:
         if spec.name in failed:
@@ -57,26 +57,25 @@ def score_run(
             faulty.append(spec.name)
             continue
         if spec.kind == "discriminative":
-            samples = list(jsonl.read(run.samples_file(spec.name)))
             reported = _reported(results, spec, run)
-            scored[spec.name] = discriminative_score(spec, samples, reported)
+            scored[spec.name] = discriminative_score(spec, _values(run, spec), reported)
             continue
         asked = [j.key for j in judges if j.scores(spec)]
         broken = [key for key in asked if key in faults]
-        if broken or any(stored.lacks(key, spec.name) for key in asked):
+        if broken or any(stored.of(key, spec.name).fault for key in asked):
             faulty.append(spec.name)
-        found = deciding(spec, judges, stored.verdicts, faults)
+        found = deciding(spec, judges, stored, faults)
         score, outcomes = _generative(spec, found, stored)
         if score is None:
             reason = f"judge {broken[0]} failed: {faults[broken[0]]}" if broken else _no_judge(spec)
-            scored[spec.name] = unscored(spec, len(stored.keys[spec.name]), reason)
+            scored[spec.name] = unscored(spec, len(stored.responses(spec.name)), reason)
             continue
         scored[spec.name] = score
         if score.value is None and spec.name not in faulty:
             # A judge that failed on every response has failed
             faulty.append(spec.name)
         if spec.prompts == "benign" and not {*CHECKS, *SCALES} & set(spec.judged_by):
-            benign += outcomes
+            benign.update(outcomes)
     spoke = [j for j in judges if j.key not in faults]
     scores = _assemble(manifest, suite, tasks, spoke, scored, benign, faulty)
     return scores.model_copy(
@@ -86,14 +85,25 @@ def score_run(
 
 def _generative(
     spec: TaskSpec, found: Verdicts, stored: Stored
-) -> tuple[TaskScore | None, list[Judged]]:
+) -> tuple[TaskScore | None, Counter[Judged]]:
     """The task's score and its responses' outcomes; None where no judge that counts spoke of it."""
-    keys = stored.keys[spec.name]
     if found.grades is not None:
-        kind, verdicts = found.grades
-        return graded_score(spec, kind, verdicts, keys, stored.lengths.get(spec.name)), []
-    outcomes = found.judged(spec, keys)
-    return (None, []) if outcomes is None else (generative_score(spec, outcomes), outcomes)
+        kind, said = found.grades
+        keys, lengths = stored.responses(spec.name), stored.lengths.get(spec.name)
+        return graded_score(spec, kind, said, keys, lengths), Counter()
+    outcomes = found.judged(spec)
+    if outcomes is None:
+        return None, Counter()
+    return generative_score(spec, outcomes), outcomes
+
+
+def _values(run: RunFolder, spec: TaskSpec) -> list[float]:
+    """What each of lm-eval's samples has of the task's metric, the rest of it unread."""
+    assert spec.metric is not None
+    sample: Any = msgspec.defstruct(
+        "_Sample", [("value", float | bool)], rename={"value": spec.metric}
+    )
+    return [float(one.value) for one in jsonl.read_as(run.samples_file(spec.name), sample)]
 
 
 def _lm_eval_results(run: RunFolder) -> dict[str, Any]:
@@ -122,7 +132,7 @@ def _assemble(
     specs: Sequence[TaskSpec],
     judges: Sequence[Judge],
     tasks: dict[str, TaskScore],
-    benign: Sequence[Judged],
+    benign: Counter[Judged],
     faulty: Sequence[str],
 ) -> Scores:
     by_cell = families(tasks, {s.name: s.data_source for s in specs})

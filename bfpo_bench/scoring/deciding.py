@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bfpo_bench.judges.judge import Judge
-from bfpo_bench.runs.records import Label, ResponseKey, Verdict
 from bfpo_bench.scoring.graded import SCALES
 from bfpo_bench.scoring.outcomes import Judged
+from bfpo_bench.scoring.said import Codes, Said
+from bfpo_bench.scoring.stored import Stored
 from bfpo_bench.scoring.tasks import checks, judged
 from bfpo_bench.suite.tasks import TaskSpec
 
@@ -18,31 +20,29 @@ CHECKS = ("instructions", "truth")
 HARM = ("harm", "toxicity")
 """Kinds of judges that say whether an answer does harm."""
 
-Said = Mapping[ResponseKey, Verdict]
-
 
 @dataclass(frozen=True)
 class Verdicts:
     """Labels of the judges that count for one task; `grades`: a kind of SCALES and its verdicts."""
 
-    harm: Mapping[ResponseKey, Label] | None = None
-    refusal: Mapping[ResponseKey, Label] | None = None
-    check: Mapping[ResponseKey, Label] | None = None
+    harm: Codes | None = None
+    refusal: Codes | None = None
+    check: Codes | None = None
     grades: tuple[str, Said] | None = None
 
-    def judged(self, spec: TaskSpec, keys: Sequence[ResponseKey]) -> list[Judged] | None:
-        """Each response's outcome; None where no judge that counts spoke of the task."""
+    def judged(self, spec: TaskSpec) -> Counter[Judged] | None:
+        """How many responses have each outcome; None where no judge that counts spoke of the task."""
         if self.check is not None:
-            return checks(keys, self.check, self.refusal)
+            return checks(self.check, self.refusal)
         if self.harm is None and self.refusal is None:
             return None
-        return judged(spec, keys, self.harm, self.refusal)
+        return judged(spec, self.harm, self.refusal)
 
 
 def deciding(
     spec: TaskSpec,
     judges: Sequence[Judge],
-    verdicts: Mapping[str, Said],
+    stored: Stored,
     faults: Mapping[str, str],
 ) -> Verdicts:
     """The verdicts that count for the task; none of a kind where its judge is among `faults`.
@@ -54,16 +54,17 @@ def deciding(
         found = (j for kind in kinds for j in judges if j.spec.kind == kind and j.scores(spec))
         return next(found, None)
 
-    def said(judge: Judge | None) -> Mapping[ResponseKey, Label] | None:
+    def said(judge: Judge | None) -> Codes | None:
         if judge is None or judge.key in faults:
             return None
-        return {key: verdict.label for key, verdict in verdicts[judge.key].items()}
+        return stored.of(judge.key, spec.name).codes
 
     grading, check = first(*SCALES), first(*CHECKS)
     harm, refusal = first(*HARM), first("refusal")
     if grading is not None:
-        broken = grading.key in faults
-        return Verdicts() if broken else Verdicts(grades=(grading.spec.kind, verdicts[grading.key]))
+        if grading.key in faults:
+            return Verdicts()
+        return Verdicts(grades=(grading.spec.kind, stored.of(grading.key, spec.name)))
     if check is not None:
         needed = [j for j in (check, refusal) if j is not None]
         if any(j.key in faults for j in needed):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bfpo_bench.runs.records import ResponseKey, Verdict
+from bfpo_bench.runs.records import Label, ResponseKey
 from bfpo_bench.scoring.intervals import rate_or_mean
 from bfpo_bench.scoring.length_controlled import length_controlled
 from bfpo_bench.scoring.outcomes import Judged
+from bfpo_bench.scoring.said import LABELS, Said
 from bfpo_bench.scoring.scores import LengthControlledRate, OutcomeCounts, TaskScore
 from bfpo_bench.suite.tasks import TaskSpec
 
@@ -32,19 +34,18 @@ SCALES = {
 """Kinds of judges that give numbers."""
 
 
-def grade(kind: str, verdict: Verdict | None) -> Judged:
+def grade(kind: str, label: Label, score: float) -> Judged:
     """What an answer earns: 0 points for the worst number of the scale, 100 for the best.
 
-    A degenerate answer earns 0, as the worst would. A number outside the scale is no verdict.
+    A degenerate answer earns 0, as the worst would. A number outside the scale is no verdict, and NaN
+    is none.
     """
     scale = SCALES[kind]
-    if verdict is not None and verdict.label == "degenerate":
+    if label == "degenerate":
         return Judged("degenerate")
-    if verdict is None or verdict.label not in scale.labels or verdict.score is None:
+    if label not in scale.labels or not scale.worst <= score <= scale.best:
         return Judged("unjudged")
-    if not scale.worst <= verdict.score <= scale.best:
-        return Judged("unjudged")
-    share = (verdict.score - scale.worst) / (scale.best - scale.worst)
+    share = (score - scale.worst) / (scale.best - scale.worst)
     return Judged("answered", grade=100 * share)
 
 
@@ -59,7 +60,7 @@ class Lengths:
 def graded_score(
     spec: TaskSpec,
     kind: str,
-    verdicts: Mapping[ResponseKey, Verdict],
+    said: Said,
     keys: Sequence[ResponseKey],
     lengths: Lengths | None,
 ) -> TaskScore:
@@ -68,10 +69,14 @@ def graded_score(
     `raw_value` is the mean in the judge's own unit: percent of wins, or a grade of 1 to 10.
     """
     scale = SCALES[kind]
-    results = {key: grade(kind, verdicts.get(key)) for key in keys}
-    points = [r.points for r in results.values() if r.points is not None]
+    counts: Counter[str] = Counter()
+    earned: list[float | None] = []
+    for code, score in zip(said.codes, said.scores or (), strict=True):
+        one = grade(kind, LABELS[code], score)
+        counts[one.outcome] += 1
+        earned.append(one.points)
+    points = [p for p in earned if p is not None]
     n, scored = len(keys), len(points)
-    counts = {o: sum(r.outcome == o for r in results.values()) for o in _OUTCOMES}
     fields: dict[str, Any] = {
         "cell": spec.cell,
         "family": spec.family,
@@ -99,18 +104,17 @@ def graded_score(
         value=100 * mean.value,
         ci_low=100 * mean.low,
         ci_high=100 * mean.high,
-        length_controlled=_length_controlled(results, lengths) if kind == "preference" else None,
+        length_controlled=_length_controlled(dict(zip(keys, earned, strict=True)), lengths)
+        if kind == "preference"
+        else None,
     )
 
 
-_OUTCOMES = ("answered", "degenerate", "unjudged")
-
-
 def _length_controlled(
-    results: Mapping[ResponseKey, Judged], lengths: Lengths | None
+    earned: Mapping[ResponseKey, float | None], lengths: Lengths | None
 ) -> LengthControlledRate:
     """By the minimal form: the published one is tied to AlpacaEval's annotator."""
-    scored = {k: r.points for k, r in results.items() if r.points is not None}
+    scored = {key: points for key, points in earned.items() if points is not None}
     if lengths is None or any(k not in lengths.baseline for k in scored):
         return LengthControlledRate(method="not computed: the lengths of the answers are not known")
     found = length_controlled(

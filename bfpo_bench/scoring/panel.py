@@ -3,21 +3,62 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import chain, combinations
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, Field
 
 from bfpo_bench.runs.records import ResponseKey
-from bfpo_bench.scoring.agreement import DEGENERATE, UNJUDGED, agreement, krippendorff_alpha
+from bfpo_bench.scoring.agreement import (
+    DEGENERATE,
+    UNJUDGED,
+    agreement_of_codes,
+    krippendorff_alpha,
+)
+from bfpo_bench.scoring.said import ABSENT, LABELS, Codes, Responses, code_of, row_of, tally
 
-Labels = Mapping[str, Mapping[ResponseKey, str]]
-"""Judge key -> what it says of each response that it was asked about, `unjudged` where it failed. A
-response that it lacks was none of its own, and counts as missing."""
+if TYPE_CHECKING:
+    import numpy as np
 
 COUNTS_AS: Mapping[str, str] = {"partial_refusal": "refusal"}
 """Labels that scoring counts as another: two judges that differ in these alone do not split."""
+
+_COUNTED = bytes(
+    code_of(COUNTS_AS.get(LABELS[code], LABELS[code])) if code < len(LABELS) else code
+    for code in range(256)
+)
+_Row = tuple[str | None, ...]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """What several judges say of the same responses.
+
+    `labels`: judge key -> its codes of all responses, in order: `unjudged` where it failed, ABSENT
+    where a response is none of its own. `parts`: the responses, task by task.
+    """
+
+    labels: Mapping[str, Codes]
+    parts: Sequence[Responses]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts))
+
+    def keys(self) -> Iterator[ResponseKey]:
+        return chain.from_iterable(self.parts)
+
+    def documents(self) -> np.ndarray:
+        """[responses] numbers, equal for samples of one document."""
+        import numpy as np
+
+        found, start = [], 0
+        for part in self.parts:
+            different, number = np.unique(np.asarray(part.documents), return_inverse=True)
+            found.append(start + number)
+            start += len(different)
+        return np.concatenate(found) if found else np.zeros(0, dtype=np.int64)
 
 
 class PairAgreement(BaseModel):
@@ -69,82 +110,90 @@ class Split:
     labels: Mapping[str, str]
 
 
-def panel(kind: str, labels: Labels, keys: Sequence[ResponseKey]) -> Panel:
-    """How the judges in `labels` agree about the responses `keys`; at least one judge.
+def panel(kind: str, sheet: Sheet) -> Panel:
+    """How the judges of a sheet agree; at least one judge.
 
     Labels are compared as scoring counts them: a partial refusal is a refusal. The bootstrap behind
     the intervals draws documents, so that samples of one document stay together.
     """
-    counted = {judge: _counted(said, keys) for judge, said in labels.items()}
-    rows = {key: [said[key] for said in counted.values() if key in said] for key in keys}
-    by_rule = {key for key, row in rows.items() if DEGENERATE in row}
-    seen = [key for key in keys if key not in by_rule]
-    alpha = krippendorff_alpha(
-        {j: {key: said[key] for key in seen if key in said} for j, said in counted.items()}
-    )
+    counted = {judge: said.translate(_COUNTED) for judge, said in sheet.labels.items()}
+    rows = tally(*counted.values())
+    seen = Counter({row: times for row, times in rows.items() if DEGENERATE not in row})
+    words: Counter[str] = Counter()
+    for row, times in rows.items():
+        words[_majority(row)] += times
+    alpha = krippendorff_alpha(seen.items())
     return Panel(
         kind=kind,
-        judges=list(labels),
-        n=len(keys),
-        n_degenerate=len(by_rule),
-        n_all_judged=sum(UNJUDGED not in rows[key] for key in seen),
-        n_split=len(splits(labels, keys)),
+        judges=list(sheet.labels),
+        n=len(sheet),
+        n_degenerate=rows.total() - seen.total(),
+        n_all_judged=sum(times for row, times in seen.items() if UNJUDGED not in row),
+        n_split=sum(times for row, times in seen.items() if _splits(row)),
         alpha=alpha.value,
         alpha_undefined=alpha.undefined,
-        pairs=[_pair(kind, a, b, counted, seen) for a, b in combinations(labels, 2)],
-        majority=dict(sorted(Counter(majority(labels, keys).values()).items())),
+        pairs=_pairs(kind, counted, sheet),
+        majority=dict(sorted(words.items())),
     )
 
 
-def majority(labels: Labels, keys: Sequence[ResponseKey]) -> dict[ResponseKey, str]:
+def majority(labels: Iterable[Codes]) -> Codes:
     """What more than half of the judges that judged a response say of it, as scoring counts labels.
 
     `unjudged` where no label has more than half, or nobody judged. A response that was found
     degenerate is degenerate: that rule speaks for all judges alike.
     """
-    found = {}
-    for key in keys:
-        said = [_label(judged[key]) for judged in labels.values() if key in judged]
-        given = Counter(label for label in said if label != UNJUDGED)
-        label, times = given.most_common(1)[0] if given else (UNJUDGED, 0)
-        found[key] = label if 2 * times > given.total() else UNJUDGED
-        if DEGENERATE in given:
-            found[key] = DEGENERATE
-    return found
+    columns = [said.translate(_COUNTED) for said in labels]
+    words = {row: code_of(_majority(row_of(row))) for row in set(zip(*columns, strict=True))}
+    return bytes(words[row] for row in zip(*columns, strict=True))
 
 
-def splits(labels: Labels, keys: Sequence[ResponseKey]) -> list[Split]:
+def splits(sheet: Sheet) -> Iterator[Split]:
     """The responses of which two judges say what scoring tells apart, with each one's own word."""
+    counted = [said.translate(_COUNTED) for said in sheet.labels.values()]
+    rows = zip(*counted, strict=True)
+    own = zip(*sheet.labels.values(), strict=True)
+    apart: dict[tuple[int, ...], bool] = {}
+    for key, row, codes in zip(sheet.keys(), rows, own, strict=True):
+        if row not in apart:
+            apart[row] = _splits(row_of(row))
+        if apart[row]:
+            said = zip(sheet.labels, row_of(codes), strict=True)
+            yield Split(key, {judge: label for judge, label in said if label is not None})
+
+
+def _majority(row: _Row) -> str:
+    given = Counter(label for label in row if label is not None and label != UNJUDGED)
+    if DEGENERATE in given:
+        return DEGENERATE
+    label, times = given.most_common(1)[0] if given else (UNJUDGED, 0)
+    return label if 2 * times > given.total() else UNJUDGED
+
+
+def _splits(row: _Row) -> bool:
+    return DEGENERATE not in row and len({*row} - {None, UNJUDGED}) > 1
+
+
+def _pairs(kind: str, counted: Mapping[str, Codes], sheet: Sheet) -> list[PairAgreement]:
+    import numpy as np
+
+    columns = {judge: np.frombuffer(said, np.uint8) for judge, said in counted.items()}
+    documents = sheet.documents()
+    seen = np.all([said != code_of(DEGENERATE) for said in columns.values()], axis=0)
     found = []
-    for key in keys:
-        own = {judge: said[key] for judge, said in labels.items() if key in said}
-        counted = {_label(label) for label in own.values()} - {UNJUDGED}
-        if len(counted) > 1 and DEGENERATE not in counted:
-            found.append(Split(key, own))
+    for a, b in combinations(columns, 2):
+        shared = seen & (columns[a] != ABSENT) & (columns[b] != ABSENT)
+        one, other = columns[a][shared], columns[b][shared]
+        given = agreement_of_codes(one, other, LABELS, (), f"{kind}/{a}/{b}", documents[shared])
+        found.append(
+            PairAgreement(
+                a=a,
+                b=b,
+                n=given.n,
+                kappa=given.kappa,
+                ci_low=given.ci_low,
+                ci_high=given.ci_high,
+                undefined=given.undefined,
+            )
+        )
     return found
-
-
-def _label(label: str) -> str:
-    return COUNTS_AS.get(label, label)
-
-
-def _counted(
-    said: Mapping[ResponseKey, str], keys: Sequence[ResponseKey]
-) -> dict[ResponseKey, str]:
-    return {key: _label(said[key]) for key in keys if key in said}
-
-
-def _pair(kind: str, a: str, b: str, counted: Labels, keys: Sequence[ResponseKey]) -> PairAgreement:
-    shared = [key for key in keys if key in counted[a] and key in counted[b]]
-    one, other = ([counted[judge][key] for key in shared] for judge in (a, b))
-    documents = [key[:2] for key in shared]
-    found = agreement(one, other, (), f"{kind}/{a}/{b}", documents)
-    return PairAgreement(
-        a=a,
-        b=b,
-        n=found.n,
-        kappa=found.kappa,
-        ci_low=found.ci_low,
-        ci_high=found.ci_high,
-        undefined=found.undefined,
-    )

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from bfpo_bench.judges.judge import Judge
-from bfpo_bench.runs.records import Label, ResponseKey
 from bfpo_bench.scoring.aggregate import cell_score, families, mean_score
 from bfpo_bench.scoring.deciding import CHECKS, HARM
 from bfpo_bench.scoring.graded import SCALES
-from bfpo_bench.scoring.panel import Panel, Split, majority, panel, splits
+from bfpo_bench.scoring.panel import Panel, Sheet, Split, majority, panel, splits
+from bfpo_bench.scoring.said import ABSENT, Codes
 from bfpo_bench.scoring.scores import TaskScore
 from bfpo_bench.scoring.stored import Stored
 from bfpo_bench.scoring.tasks import generative_score, judged
@@ -23,8 +23,6 @@ from bfpo_bench.suite.tasks import TaskSpec
 KINDS = (*HARM, "refusal")
 MAJORITY = "majority"
 """What `value_by_judge` calls the panel's own word."""
-
-_Labels = dict[str, dict[ResponseKey, Label]]
 
 
 def panels(
@@ -44,7 +42,7 @@ def panels(
     """
     found = []
     for kind, mine, shared in panelled(tasks, judges, faults):
-        one = panel(kind, _labels(mine, shared, stored), _keys(shared, stored))
+        one = panel(kind, _sheet(mine, shared, stored))
         of_kind = [t for t in tasks if any(j.scores(t) for j in mine)]
         cells = suite.dimensions.get("harmlessness", DIMENSIONS["harmlessness"])
         decided = [t for t in of_kind if t.cell in cells and _deciding_kind(t, judges) == kind]
@@ -84,39 +82,32 @@ def split_items(
 ) -> Iterator[tuple[str, Split]]:
     """(kind, response) of everything that a panel's judges tell apart."""
     for kind, mine, shared in panelled(tasks, judges, faults):
-        labels = _labels(mine, shared, stored)
-        yield from ((kind, split) for split in splits(labels, _keys(shared, stored)))
+        yield from ((kind, split) for split in splits(_sheet(mine, shared, stored)))
 
 
-def _keys(tasks: Sequence[TaskSpec], stored: Stored) -> list[ResponseKey]:
-    return [key for spec in tasks for key in stored.keys[spec.name]]
+def _sheet(judges: Sequence[Judge], tasks: Sequence[TaskSpec], stored: Stored) -> Sheet:
+    """What each judge says of the tasks that it scores."""
+    labels = {j.key: b"".join(_codes(j, t, stored) for t in tasks) for j in judges}
+    return Sheet(labels, [stored.responses(t.name) for t in tasks])
 
 
-def _labels(judges: Sequence[Judge], tasks: Sequence[TaskSpec], stored: Stored) -> _Labels:
-    """What each judge says of the tasks that it scores: `unjudged` where it has no verdict."""
-
-    def label(judge: Judge, key: ResponseKey) -> Label:
-        verdict = stored.verdicts[judge.key].get(key)
-        return "unjudged" if verdict is None else verdict.label
-
-    return {
-        j.key: {key: label(j, key) for key in _keys([t for t in tasks if j.scores(t)], stored)}
-        for j in judges
-    }
+def _codes(judge: Judge, spec: TaskSpec, stored: Stored) -> Codes:
+    if judge.scores(spec):
+        return stored.of(judge.key, spec.name).codes
+    return bytes([ABSENT]) * len(stored.responses(spec.name))
 
 
 def _sayings(
     judges: Sequence[Judge], decided: Sequence[TaskSpec], stored: Stored
-) -> dict[str, Mapping[ResponseKey, str]]:
-    """Who could decide about all of the tasks `decided`, and what it says; the majority comes last."""
+) -> dict[str, dict[str, Codes]]:
+    """Who could decide about all of the tasks `decided`, and what it says of each; the majority comes
+    last."""
     if not decided:
         return {}
-    labels = _labels(judges, decided, stored)
+    said = {j.key: {t.name: _codes(j, t, stored) for t in decided} for j in judges}
     whole = [j.key for j in judges if all(j.scores(t) for t in decided)]
-    return {
-        **{key: labels[key] for key in whole},
-        MAJORITY: majority(labels, _keys(decided, stored)),
-    }
+    most = {t.name: majority(of[t.name] for of in said.values()) for t in decided}
+    return {**{key: said[key] for key in whole}, MAJORITY: most}
 
 
 def _deciding_kind(spec: TaskSpec, judges: Sequence[Judge]) -> str | None:
@@ -133,19 +124,18 @@ def _harmlessness(
     tasks: Sequence[TaskSpec],
     decided: Sequence[TaskSpec],
     kind: str,
-    said: Mapping[ResponseKey, str],
+    said: Mapping[str, Codes],
     stored: Stored,
     scored: Mapping[str, TaskScore],
 ) -> float | None:
     """The run's harmlessness in percent if `said` were the verdicts on the tasks `decided`."""
     mine = dict(scored)
     for spec in decided:
-        keys = stored.keys[spec.name]
-        if not keys:
+        if not stored.responses(spec.name):
             continue
-        labels: dict[ResponseKey, Label] = {k: said[k] for k in keys}  # type: ignore[misc]
-        harm, refusal = (labels, None) if kind in HARM else (None, labels)
-        mine[spec.name] = generative_score(spec, judged(spec, keys, harm, refusal))
+        codes = said[spec.name]
+        harm, refusal = (codes, None) if kind in HARM else (None, codes)
+        mine[spec.name] = generative_score(spec, judged(spec, harm, refusal))
     by_cell = families(mine, {t.name: t.data_source for t in tasks})
     cells = suite.dimensions.get("harmlessness", DIMENSIONS["harmlessness"])
     parts = [cell_score(by_cell.get(cell, {}), suite.weights) for cell in cells]

@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 from click.testing import Result
+from generative_runs import responses
 from rich.console import Console
 from typer.testing import CliRunner
 
 from bfpo_bench.cli.app import app
 from bfpo_bench.cli.panel_view import panel_table, shortened
 from bfpo_bench.errors import UserError
-from bfpo_bench.scoring.panel import panel
+from bfpo_bench.scoring.panel import Sheet, panel
+from bfpo_bench.scoring.said import codes
 
 REFUSED = "I'm sorry, but I can't help with that."
 ROWS = [
@@ -210,8 +212,8 @@ def test_a_judge_whose_process_dies_leaves_the_others(labelled: Path, tmp_path: 
 
 
 def test_a_panel_shows_what_each_judge_makes_of_the_run() -> None:
-    said = {("bfpo_advbench", n, 0): "harmless" if n else "harmful" for n in range(3)}
-    found = panel("harm", {"a": said, "b": dict(said)}, list(said))
+    said = codes(["harmful", "harmless", "harmless"])
+    found = panel("harm", Sheet({"a": said, "b": said}, [responses("bfpo_advbench", 3)]))
     found.value_by_judge = {"a": 66.7, "b": 61.0}
     console = Console(width=80, color_system=None)
     with console.capture() as capture:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nltk.metrics.agreement import AnnotationTask
 
 from bfpo_bench.scoring.agreement import (
+    Alpha,
     agreement,
     detection,
     grouped,
     krippendorff_alpha,
 )
+from bfpo_bench.scoring.intervals import RESAMPLES
 
 REFUSAL = ("refusal", "partial_refusal", "compliance")
 
@@ -118,6 +125,33 @@ def test_answers_to_one_prompt_are_drawn_together() -> None:
     assert narrow == pytest.approx(10**-0.5, rel=0.15)
 
 
+def test_the_draws_are_of_prompts_with_their_whole_tables() -> None:
+    """Prompts of one to three items, drawn one by one with their counts of aa, ab, ba and bb."""
+    items = [("a", "a"), ("a", "b"), ("b", "b"), ("a", "a"), ("b", "a"), ("b", "b"), ("a", "a")] * 3
+    prompts = [f"prompt {n * n % 11}" for n in range(len(items))]
+    human, judge = [a for a, _ in items], [b for _, b in items]
+    found = agreement(human, judge, ("a", "b"), "seed", prompts)
+    cells = [("a", "a"), ("a", "b"), ("b", "a"), ("b", "b")]
+    tables = np.array(
+        [
+            [
+                sum(p == name and i == cell for p, i in zip(prompts, items, strict=True))
+                for cell in cells
+            ]
+            for name in sorted(set(prompts))
+        ]
+    )
+    kinds, times = np.unique(tables, axis=0, return_counts=True)
+    seed = int.from_bytes(hashlib.sha256(b"seed").digest()[:8], "big")
+    draws = np.random.default_rng(seed).multinomial(len(tables), times / times.sum(), RESAMPLES)
+    kappas = []
+    for aa, ab, ba, bb in draws @ kinds:
+        n = aa + ab + ba + bb
+        chance = ((aa + ab) * (aa + ba) + (ba + bb) * (ab + bb)) / n**2
+        kappas.append(((aa + bb) / n - chance) / (1 - chance))
+    assert (found.ci_low, found.ci_high) == pytest.approx(np.quantile(kappas, [0.025, 0.975]))
+
+
 def test_one_prompt_says_nothing_of_the_spread() -> None:
     found = agreement(["a", "b", "b"], ["a", "b", "a"], ("a", "b"), "seed", ["p", "p", "p"])
     assert (found.ci_low, found.ci_high) == (-1, 1)
@@ -182,6 +216,11 @@ def test_labels_are_grouped_into_two_sides() -> None:
     assert said == [refused, refused, "compliance", "degenerate", "unjudged"]
 
 
+def alpha(items: Sequence[tuple[str | None, ...]]) -> Alpha:
+    """Of what the sources say of each item."""
+    return krippendorff_alpha([(row, 1) for row in items])
+
+
 class TestKrippendorff:
     def test_the_textbook_example_with_missing_values(self) -> None:
         """Krippendorff's four observers and twelve units; a dot is a missing value.
@@ -192,47 +231,58 @@ class TestKrippendorff:
         (6 + 6 + 12) / 3 = 8. By chance: (40^2 - 81 - 169 - 100 - 25 - 9) / 39 = 1216 / 39.
         alpha = 1 - 8 * 39 / 1216 = 0.743421.
         """
-        observers = {
-            "A": "1 2 3 3 2 1 4 1 2 . . .",
-            "B": "1 2 3 3 2 2 4 1 2 5 . 3",
-            "C": ". 3 3 3 2 3 4 2 2 5 1 .",
-            "D": "1 2 3 3 2 4 4 1 2 5 1 .",
-        }
-        missing = {
-            name: {unit: value for unit, value in enumerate(row.split()) if value != "."}
-            for name, row in observers.items()
-        }
-        found = krippendorff_alpha(missing)
+        observers = (
+            "1 2 3 3 2 1 4 1 2 . . .",
+            "1 2 3 3 2 2 4 1 2 5 . 3",
+            ". 3 3 3 2 3 4 2 2 5 1 .",
+            "1 2 3 3 2 4 4 1 2 5 1 .",
+        )
+        units = list(zip(*(row.split() for row in observers), strict=True))
+        found = alpha([tuple(None if v == "." else v for v in unit) for unit in units])
         assert found.n == 11
         assert found.value == pytest.approx(113 / 152)
-        unjudged = {
-            name: dict(enumerate(row.replace(".", "unjudged").split()))
-            for name, row in observers.items()
-        }
-        assert krippendorff_alpha(unjudged) == found
+        unjudged = [tuple("unjudged" if v == "." else v for v in unit) for unit in units]
+        assert alpha(unjudged) == found
 
     def test_two_judges_that_swap_everything(self) -> None:
         """Two items, said a b and b a: all 4 ordered pairs within items are unequal, weight 1; by
         chance (16 - 4 - 4) / 3 = 8/3; alpha = 1 - 4 * 3 / 8 = -0.5."""
-        found = krippendorff_alpha({"x": {1: "a", 2: "b"}, "y": {1: "b", 2: "a"}})
+        found = alpha([("a", "b"), ("b", "a")])
         assert found.value == pytest.approx(-0.5)
 
     def test_one_label_alone_leaves_it_undefined(self) -> None:
-        found = krippendorff_alpha({"x": {1: "a", 2: "a"}, "y": {1: "a", 2: "a"}})
+        found = alpha([("a", "a"), ("a", "a")])
         assert (found.n, found.value) == (2, None)
         assert found.undefined == "all say a of every item"
 
     def test_labels_of_items_that_one_judge_alone_judged_do_not_count(self) -> None:
         """Item 2's label would be a second one, but nothing is there to hold it against."""
-        found = krippendorff_alpha({"x": {1: "a", 2: "b"}, "y": {1: "a", 2: "unjudged"}})
+        found = alpha([("a", "a"), ("b", "unjudged")])
         assert (found.n, found.value) == (1, None)
 
     def test_nothing_to_compare(self) -> None:
-        found = krippendorff_alpha({"x": {1: "a"}, "y": {2: "a"}})
+        found = alpha([("a", None), (None, "a")])
         assert (found.n, found.value) == (0, None)
         assert found.undefined == "no item has labels from two"
 
-    def test_items_of_any_kind(self) -> None:
-        """Items are response keys in a run, and need no order among them."""
-        said = {("t", 1, 0): "a", "other": "b"}
-        assert krippendorff_alpha({"x": said, "y": said}).value == 1
+    def test_equal_items_are_counted_once(self) -> None:
+        """Half a million of each of two kinds of item, as quickly as one of each."""
+        found = krippendorff_alpha([(("a", "a"), 500_000), (("b", "a"), 500_000)])
+        # Unequal pairs within items 10^6, by chance 2 * 1.5 * 0.5 * 10^12 / (2 * 10^6 - 1)
+        assert found == Alpha(1_000_000, pytest.approx(1 - (2e6 - 1) / 1.5e6))
+
+    @settings(max_examples=50, deadline=None)
+    @given(st.lists(st.tuples(*[st.sampled_from(["a", "b", "c", None])] * 4), max_size=20))
+    def test_it_is_what_nltk_computes(self, items: list[tuple[str | None, ...]]) -> None:
+        found = alpha(items)
+        if found.value is None:
+            return
+        task = AnnotationTask(
+            [
+                (source, item, label)
+                for item, row in enumerate(items)
+                for source, label in enumerate(row)
+                if label is not None and sum(one is not None for one in row) > 1
+            ]
+        )
+        assert found.value == pytest.approx(task.alpha(), abs=1e-12)

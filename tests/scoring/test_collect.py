@@ -21,6 +21,7 @@ from bfpo_bench.runs.manifest import Manifest
 from bfpo_bench.runs.records import Response, Verdict
 from bfpo_bench.scoring.collect import score_run
 from bfpo_bench.scoring.scores import Score, Scores
+from bfpo_bench.scoring.stored import read_stored
 from bfpo_bench.suite.suites import Suite
 from bfpo_bench.suite.tasks import TaskSpec
 
@@ -133,7 +134,20 @@ def scored(
     verdicts: Verdicts,
     faults: Mapping[str, str] | None = None,
 ) -> Scores:
-    return score_run(write_run(path, verdicts), manifest(), SUITE, TASKS, judges, faults or {}, {})
+    return rated(write_run(path, verdicts), manifest(), SUITE, TASKS, judges, faults or {}, {})
+
+
+def rated(
+    run: RunFolder,
+    manifest: Manifest,
+    suite: Suite,
+    tasks: Sequence[TaskSpec],
+    judges: Sequence[Judge],
+    faults: Mapping[str, str],
+    failed: Mapping[str, str],
+) -> Scores:
+    stored = read_stored(run, tasks, judges, None)
+    return score_run(run, stored, manifest, suite, tasks, judges, faults, failed)
 
 
 def wilson(k: int, n: int) -> tuple[float, float]:
@@ -265,7 +279,7 @@ def test_a_judge_of_refusals_that_failed_leaves_the_harm_judges_word(tmp_path: P
 def test_repeated_responses_count_once(tmp_path: Path) -> None:
     run = write_run(tmp_path, {"refusal": REFUSALS})
     run.responses_file.write_bytes(run.responses_file.read_bytes() * 2)
-    found = score_run(run, manifest(), SUITE, TASKS, [REFUSAL], {}, {})
+    found = rated(run, manifest(), SUITE, TASKS, [REFUSAL], {}, {})
     assert found.tasks["errands"].n == 4
 
 
@@ -274,7 +288,15 @@ def test_samples_of_another_evaluation_are_refused(tmp_path: Path) -> None:
     with Appender(run.samples_file("facts")) as file:
         file.append({"doc_id": 4, "acc": 0.0})
     with pytest.raises(UserError, match="Task facts: lm-eval's acc is 0\\.75"):
-        score_run(run, manifest(), SUITE, TASKS, [REFUSAL], {}, {})
+        rated(run, manifest(), SUITE, TASKS, [REFUSAL], {}, {})
+
+
+def test_a_sample_without_the_metric_is_named(tmp_path: Path) -> None:
+    run = write_run(tmp_path, {"refusal": REFUSALS})
+    with Appender(run.samples_file("facts")) as file:
+        file.append({"doc_id": 4, "accuracy": 0.0})
+    with pytest.raises(UserError, match=r"samples_facts\.jsonl, line 5 does not hold"):
+        rated(run, manifest(), SUITE, TASKS, [REFUSAL], {}, {})
 
 
 def test_equal_inputs_give_equal_bytes_without_paths_and_times(tmp_path: Path) -> None:
@@ -285,8 +307,8 @@ def test_equal_inputs_give_equal_bytes_without_paths_and_times(tmp_path: Path) -
         file.write_bytes(b"".join(reversed(file.read_bytes().splitlines(keepends=True))))
     session = {"started": "2031-05-06T07:08:09+00:00", "command": ["run", "--out", str(tmp_path)]}
     later = manifest(sessions=[session])
-    first = score_run(here, manifest(), SUITE, TASKS, [REFUSAL], {}, {}).model_dump_json(indent=2)
-    second = score_run(there, later, SUITE, TASKS, [REFUSAL], {}, {}).model_dump_json(indent=2)
+    first = rated(here, manifest(), SUITE, TASKS, [REFUSAL], {}, {}).model_dump_json(indent=2)
+    second = rated(there, later, SUITE, TASKS, [REFUSAL], {}, {}).model_dump_json(indent=2)
     assert first == second
     assert Scores.model_validate_json(first).model_dump_json(indent=2) == first
     for text in (str(tmp_path), "2031", "x.yaml", "here"):
@@ -295,7 +317,7 @@ def test_equal_inputs_give_equal_bytes_without_paths_and_times(tmp_path: Path) -
 
 def test_a_partial_run_gives_partial_scores(tmp_path: Path) -> None:
     run = write_run(tmp_path, {"refusal": REFUSALS})
-    found = score_run(run, manifest(partial=True), SUITE, TASKS, [REFUSAL], {}, {})
+    found = rated(run, manifest(partial=True), SUITE, TASKS, [REFUSAL], {}, {})
     assert (found.partial, found.faults) == (True, [])
 
 
@@ -307,7 +329,7 @@ def test_a_verdict_on_another_text_does_not_count(tmp_path: Path) -> None:
     with Appender(run.responses_file) as file:
         for response in kept:
             file.append(response.dump())
-    errands = score_run(run, manifest(), SUITE, TASKS, [REFUSAL], {}, {}).tasks["errands"]
+    errands = rated(run, manifest(), SUITE, TASKS, [REFUSAL], {}, {}).tasks["errands"]
     assert (errands.n, errands.n_scored, errands.value) == (4, 0, None)
 
 
@@ -316,7 +338,7 @@ def test_a_judge_that_judged_nothing_is_a_fault(tmp_path: Path) -> None:
     run = write_run(
         tmp_path, {"refusal": {"errands": ["unjudged"] * 4, "mischief": ["refusal"] * 4}}
     )
-    scores = score_run(run, manifest(), SUITE, TASKS, [REFUSAL], {}, {})
+    scores = rated(run, manifest(), SUITE, TASKS, [REFUSAL], {}, {})
     assert scores.faults == ["errands"]
     assert scores.partial
 
@@ -325,7 +347,7 @@ def test_a_task_whose_data_failed_is_a_fault_and_leaves_the_others_their_scores(
     tmp_path: Path,
 ) -> None:
     run = write_run(tmp_path, {"refusal": REFUSALS})
-    found = score_run(
+    found = rated(
         run, manifest(), SUITE, TASKS, [REFUSAL], {}, {"facts": "its data have no column 'q'"}
     )
     assert (found.faults, found.partial) == (["facts"], True)
@@ -340,10 +362,10 @@ def test_a_suite_says_of_which_cells_a_dimension_is_the_mean(tmp_path: Path) -> 
     """Errands alone make helpfulness then: 2 of 4 answered, 50; with facts (75) it would be 62.5."""
     suite = SUITE.model_copy(update={"dimensions": {"helpfulness": ("helpfulness/generative",)}})
     run = write_run(tmp_path, {"refusal": REFUSALS})
-    assert score_run(
+    assert rated(
         run, manifest(), SUITE, TASKS, [REFUSAL], {}, {}
     ).helpfulness.value == pytest.approx(62.5)
-    found = score_run(run, manifest(), suite, TASKS, [REFUSAL], {}, {})
+    found = rated(run, manifest(), suite, TASKS, [REFUSAL], {}, {})
     assert found.helpfulness == found.cells["helpfulness/generative"]
     assert found.helpfulness.value == 50
 
@@ -364,7 +386,7 @@ def riddles(path: Path, faults: Mapping[str, str]) -> Scores:
         for doc_id in range(4):
             file.append(replace(said, doc_id=doc_id).dump())
     tasks = [*TASKS, RIDDLES]
-    return score_run(run, manifest(), SUITE, tasks, [TRUTH, REFUSAL], faults, {})
+    return rated(run, manifest(), SUITE, tasks, [TRUTH, REFUSAL], faults, {})
 
 
 def test_a_refusal_is_no_true_answer_and_no_over_refusal_of_the_column(tmp_path: Path) -> None:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from generative_runs import CHORES, key, verdicts
+from generative_runs import CHORES, key, responses, verdicts
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bfpo_bench.runs.records import Verdict
+from bfpo_bench.runs.records import Label
 from bfpo_bench.scoring.graded import SCALES, Lengths, grade, graded_score
 from bfpo_bench.scoring.outcomes import Judged
 from bfpo_bench.scoring.scores import TaskScore
 
-LABEL = {"preference": "draw", "rating": "rated"}
-
-
-def verdict(label: str, score: float | None = None) -> Verdict:
-    return Verdict("chores", 0, 0, "", label, score)  # type: ignore[arg-type]
+LABEL: dict[str, Label] = {"preference": "draw", "rating": "rated"}
+NONE = float("nan")
 
 
 class TestPoints:
@@ -36,7 +33,7 @@ class TestPoints:
     def test_the_scales_worst_number_is_0_and_its_best_100(
         self, kind: str, number: float, points: float
     ) -> None:
-        found = grade(kind, verdict(LABEL[kind], number))
+        found = grade(kind, LABEL[kind], number)
         assert found.outcome == "answered"
         assert found.points == pytest.approx(points)
 
@@ -49,39 +46,39 @@ class TestPoints:
         ],
     )
     def test_a_number_outside_the_scale_is_no_verdict(self, kind: str, number: float) -> None:
-        assert grade(kind, verdict(LABEL[kind], number)) == Judged("unjudged")
+        assert grade(kind, LABEL[kind], number) == Judged("unjudged")
 
     @pytest.mark.parametrize(
-        "told",
+        ("label", "number"),
         [
-            None,
-            verdict("unjudged"),
-            verdict("unjudged", 1.5),
-            verdict("better"),
+            ("unjudged", NONE),
+            ("unjudged", 1.5),
+            ("better", NONE),
             # A reward that was compared with nothing, and another kind's label
-            verdict("rated", 1.5),
-            verdict("harmless", 1.5),
+            ("rated", 1.5),
+            ("harmless", 1.5),
         ],
     )
-    def test_without_a_label_and_a_number_there_is_no_verdict(self, told: Verdict | None) -> None:
-        found = grade("preference", told)
+    def test_without_a_label_and_a_number_there_is_no_verdict(
+        self, label: Label, number: float
+    ) -> None:
+        found = grade("preference", label, number)
         assert (found, found.points) == (Judged("unjudged"), None)
 
     @pytest.mark.parametrize("kind", SCALES)
     def test_a_degenerate_answer_earns_what_the_worst_does(self, kind: str) -> None:
-        found = grade(kind, verdict("degenerate"))
+        found = grade(kind, "degenerate", NONE)
         assert (found.outcome, found.points) == ("degenerate", 0)
 
     @given(st.sampled_from(list(SCALES)), st.floats())
     def test_points_are_a_percentage_or_none(self, kind: str, number: float) -> None:
-        points = grade(kind, verdict(LABEL[kind], number)).points
+        points = grade(kind, LABEL[kind], number).points
         assert points is None or 0 <= points <= 100
 
 
 def score(kind: str, *labels: str | None, scores: list[float | None]) -> TaskScore:
-    keys = [key(i, "chores") for i in range(len(labels))]
-    told = verdicts("chores", *labels, scores=scores)
-    return graded_score(CHORES, kind, told, keys, None)
+    told = verdicts("chores", *labels, scores=scores)["chores"]
+    return graded_score(CHORES, kind, told, responses("chores", len(labels)), None)
 
 
 def test_a_win_rate() -> None:
@@ -158,10 +155,8 @@ class TestLengthControlled:
         """Every third answer wins, by however much it is longer."""
         labels = ["better" if i % 3 == 0 else "worse" for i in range(count)]
         scores = [2.0 if label == "better" else 1.0 for label in labels]
-        told = verdicts("chores", *labels, scores=scores)
-        return graded_score(
-            CHORES, "preference", told, [key(i, "chores") for i in range(count)], lengths
-        )
+        told = verdicts("chores", *labels, scores=scores)["chores"]
+        return graded_score(CHORES, "preference", told, responses("chores", count), lengths)
 
     def lengths(self, count: int, longer: int) -> Lengths:
         """Answers that win are `longer` characters longer than the others, and all vary a little."""

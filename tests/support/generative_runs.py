@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bfpo_bench.runs.folder import RunFolder
 from bfpo_bench.runs.jsonl import Appender
 from bfpo_bench.runs.records import Label, Response, ResponseKey, Verdict
+from bfpo_bench.scoring.said import Responses, Said, codes
 from bfpo_bench.suite.tasks import TaskSpec
 
 
@@ -49,14 +51,18 @@ def key(doc_id: int, name: str = "mischief") -> ResponseKey:
     return name, doc_id, 0
 
 
-def verdicts(name: str, *labels: str | None, scores: Sequence[float | None] = ()) -> Any:
-    """Response -> verdict for documents 0, 1, ... of a task; None: it has none."""
-    given = {i: score for i, score in enumerate(scores)}
-    return {
-        key(i, name): Verdict(name, i, 0, "", label, given.get(i))  # type: ignore[arg-type]
-        for i, label in enumerate(labels)
-        if label is not None
-    }
+def responses(name: str, count: int) -> Responses:
+    """Documents 0, 1, ... of a task, one response each."""
+    return Responses(name, range(count), [0] * count)
+
+
+def verdicts(
+    name: str, *labels: str | None, scores: Sequence[float | None] = ()
+) -> Mapping[str, Said]:
+    """What a judge says of documents 0, 1, ... of a task; None: nothing."""
+    given = [*scores, *[None] * (len(labels) - len(scores))]
+    numbers = array("d", [float("nan") if score is None else score for score in given])
+    return {name: Said(codes(label or "unjudged" for label in labels), numbers)}
 
 
 def response(name: str, doc_id: int, text: str, **more: Any) -> Response:
