@@ -48,5 +48,14 @@ def respond_notes(
         yield f"{cut} prompts were longer than the model's context and cut from the left"
     if capped := total("answers_capped"):
         yield f"{capped} answers had less room than their task asks for"
+    if failures := total("failed"):
+        yield (
+            f"the engine failed on {failures} prompts, each alone: they are unjudged, and the reasons "
+            "stand in responses.jsonl"
+        )
+    if rows := result.engine.get("batch"):
+        yield f"memory ran out: batches were made smaller, to {rows} rows"
+    if restarts := result.engine.get("restarts"):
+        yield f"the engine died and was started again {restarts} times"
     if empty := total("answers_empty"):
         yield f"{empty} answers are empty: they count as degenerate"

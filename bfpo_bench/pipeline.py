@@ -13,8 +13,10 @@ from bfpo_bench.leaderboard.rows import read_leaderboard
 from bfpo_bench.notes import respond_notes
 from bfpo_bench.plan import Plan, PlannedRun
 from bfpo_bench.progress import Ui
+from bfpo_bench.resume import respond_sealed, seal_respond, stored_result
 from bfpo_bench.runs.folder import RunFolder, check_writable
-from bfpo_bench.runs.manifest import Manifest, git_commit, versions
+from bfpo_bench.runs.lock import shown_command
+from bfpo_bench.runs.manifest import FORMAT, Manifest, git_commit, versions
 from bfpo_bench.scoring.scores import Scores
 from bfpo_bench.stages.process import StageCrash, run_stage
 from bfpo_bench.stages.respond import RespondJob, RespondResult, respond
@@ -68,6 +70,7 @@ def _open(plan: Plan, planned: PlannedRun, command: Sequence[str], locks: ExitSt
     folder = RunFolder(planned.folder)
     locks.enter_context(folder.lock())
     fresh = Manifest(
+        format=FORMAT,
         run_id=planned.run_id,
         model=planned.subject.identity,
         model_source=planned.subject.describe(),
@@ -78,7 +81,7 @@ def _open(plan: Plan, planned: PlannedRun, command: Sequence[str], locks: ExitSt
     )
     manifest = folder.open(fresh)
     session = {
-        "command": list(command),
+        "command": shown_command(command),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions(),
         "git_commit": git_commit(),
@@ -105,6 +108,7 @@ def _assessment(plan: Plan) -> Assessment:
         # The user's arguments hold for a judge on an engine that a subject runs on
         arguments={run.engine.name: given for run in plan.runs},
         environment=_environment(plan),
+        stall_seconds=plan.request.stall_seconds,
     )
 
 
@@ -137,6 +141,9 @@ def _respond(plan: Plan, run: _Open, ui: Ui) -> str | None:
         allow_drift=plan.request.allow_drift,
         strict=plan.request.strict,
     )
+    if respond_sealed(run.folder, job):
+        _record(plan, run, stored_result(run.manifest), ui)
+        return None
     try:
         with ui.stage(f"{subject.name}: respond") as report:
             result = run_stage(
@@ -146,6 +153,7 @@ def _respond(plan: Plan, run: _Open, ui: Ui) -> str | None:
                 log=run.folder.log_file("respond"),
                 report=report,
                 environment=_environment(plan),
+                stall_seconds=plan.request.stall_seconds,
             )
     except (StageCrash, UserError) as error:
         run.session["fault"] = str(error)
@@ -155,6 +163,7 @@ def _respond(plan: Plan, run: _Open, ui: Ui) -> str | None:
             raise
         return str(error)
     _record(plan, run, result, ui)
+    seal_respond(run.folder, job, result)
     return None
 
 
@@ -171,6 +180,7 @@ def _record(plan: Plan, run: _Open, result: RespondResult, ui: Ui) -> None:
     run.manifest.data = {task: record.dump() for task, record in records.items()}
     run.manifest.counts = result.counts
     run.session["device"] = result.engine
+    run.session["warnings"] = list(result.warnings)
     run.session["seconds"] |= result.seconds
     run.folder.write_manifest(run.manifest)
     for note in respond_notes(plan, run.failed, records, result):

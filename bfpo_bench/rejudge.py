@@ -17,6 +17,7 @@ from bfpo_bench.plan import plan_judges
 from bfpo_bench.progress import Ui
 from bfpo_bench.request import Request, scoring_settings
 from bfpo_bench.runs.folder import RunFolder, check_writable
+from bfpo_bench.runs.lock import shown_command
 from bfpo_bench.runs.manifest import Manifest, git_commit, versions
 from bfpo_bench.scoring.scores import Scores
 from bfpo_bench.suite.suites import Suite, load_suite, select_tasks, suite_names
@@ -72,6 +73,7 @@ def plan_rejudging(
         leaderboard=request.leaderboard or Path("leaderboards") / f"{suite.name}.csv",
         baseline=request.baseline,
         arguments=dict.fromkeys(ENGINES, request.engine_arguments),
+        stall_seconds=request.stall_seconds,
     )
     return Rejudging(wanted, runs)
 
@@ -133,7 +135,7 @@ def _tasks(suite: Suite, manifest: Manifest) -> tuple[TaskSpec, ...]:
 
 def _open(folder: RunFolder, manifest: Manifest, command: Sequence[str]) -> OpenRun:
     session = {
-        "command": list(command),
+        "command": shown_command(command),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions(),
         "git_commit": git_commit(),

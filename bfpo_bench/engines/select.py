@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bfpo_bench.engines.base import Engine, ModelFiles
     from bfpo_bench.engines.probe import VllmProbe
 
-ENGINES = ("auto", "vllm", "transformers")
+ENGINES = ("auto", "vllm", "transformers", "null")
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,8 @@ def choose_engine(wanted: str, name: str, config: dict[str, Any], context: int) 
     check_engine(wanted)
     if wanted == "transformers":
         return EngineChoice("transformers", "as asked")
+    if wanted == "null":
+        return EngineChoice("null", "which asks no model: what it answers measures nothing")
     from bfpo_bench.cache import default_cache
     from bfpo_bench.engines.probe import probe_vllm
 
@@ -102,6 +104,10 @@ def choose_engine(wanted: str, name: str, config: dict[str, Any], context: int) 
 
 def load_engine(name: str, files: ModelFiles) -> Engine:
     """The engine of that name with the model loaded. Call it in the process that shall own the model."""
+    if name == "null":
+        from bfpo_bench.engines.null import NullEngine
+
+        return NullEngine()
     if name == "vllm":
         from bfpo_bench.engines.vllm import VllmEngine
 

@@ -29,7 +29,7 @@ def baseline_answers(run: RunFolder) -> dict[tuple[str, int], Reference]:
             r.messages[-1]["content"], finished(r.response, r.reasoning_open)
         )
         for r in run.responses()
-        if r.sample == 0
+        if r.sample == 0 and r.error is None
     }
 
 

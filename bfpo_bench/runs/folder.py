@@ -14,8 +14,11 @@ from pydantic import ValidationError
 from bfpo_bench.errors import UserError
 from bfpo_bench.runs import jsonl
 from bfpo_bench.runs.identity import SCORING, digest
-from bfpo_bench.runs.manifest import Manifest
+from bfpo_bench.runs.jsonl import DRAFTS
+from bfpo_bench.runs.lock import run_lock
+from bfpo_bench.runs.manifest import FORMAT, Manifest
 from bfpo_bench.runs.records import DataRecord, Response, ResponseKey, StoredLikelihood, Verdict
+from bfpo_bench.runs.seal import Seals
 
 
 class RunFolder:
@@ -30,6 +33,7 @@ class RunFolder:
         self.scores_file = path / "scores.json"
         self.data_file = path / "data.json"
         self.splits_file = path / "splits.jsonl"
+        self.seals = Seals(path / "seals.json")
 
     def samples_file(self, task: str) -> Path:
         return self.path / "discriminative" / f"samples_{task}.jsonl"
@@ -44,7 +48,7 @@ class RunFolder:
     def manifest(self) -> Manifest | None:
         """None where the run has not begun; UserError where the file is not a manifest."""
         try:
-            return Manifest.model_validate_json(self.manifest_file.read_text())
+            found = Manifest.model_validate_json(self.manifest_file.read_bytes())
         except FileNotFoundError:
             return None
         except ValidationError as error:
@@ -52,6 +56,12 @@ class RunFolder:
                 f"{self.manifest_file} is not a manifest of this version of bfpo-bench: "
                 "move the folder away or give another --out."
             ) from error
+        if found.format > FORMAT:
+            raise UserError(
+                f"{self.path} was written by a later bfpo-bench (its format is {found.format}, this "
+                f"one's {FORMAT}): upgrade, or give another --out."
+            )
+        return found
 
     def write_manifest(self, manifest: Manifest) -> None:
         jsonl.write_atomically(self.manifest_file, manifest.model_dump_json(indent=2) + "\n")
@@ -60,26 +70,32 @@ class RunFolder:
         """Task -> the documents asked, as the first session recorded them before any answer."""
         if not self.data_file.exists():
             return {}
-        found = json.loads(self.data_file.read_text())
-        return {task: DataRecord.load(entry) for task, entry in found.items()}
+        try:
+            found = json.loads(self.data_file.read_bytes())
+            return {task: DataRecord.load(entry) for task, entry in found.items()}
+        except (ValueError, RecursionError, TypeError, AttributeError) as error:
+            raise UserError(
+                f"{self.data_file} is damaged: restore it, or delete it, and the same command writes "
+                "down anew which documents the run asks."
+            ) from error
 
     def write_data(self, data: Mapping[str, DataRecord]) -> None:
         told = {task: record.dump() for task, record in data.items()}
         jsonl.write_atomically(self.data_file, json.dumps(told, indent=2) + "\n")
 
     def responses(self) -> Iterator[Response]:
+        """Each response once, the one that was stored first."""
         seen: set[ResponseKey] = set()
-        for record in jsonl.read(self.responses_file):
-            response = Response.load(record)
+        for response in jsonl.read_as(self.responses_file, Response):
             if response.key not in seen:
                 seen.add(response.key)
                 yield response
 
     def likelihoods(self) -> Iterator[StoredLikelihood]:
-        return map(StoredLikelihood.load, jsonl.read(self.likelihoods_file))
+        return jsonl.read_as(self.likelihoods_file, StoredLikelihood)
 
     def verdicts(self, judge: str) -> Iterator[Verdict]:
-        return map(Verdict.load, jsonl.read(self.verdicts_file(judge)))
+        return jsonl.read_as(self.verdicts_file(judge), Verdict)
 
     def open(self, fresh: Manifest) -> Manifest:
         """The stored manifest when it is of this very run, else `fresh`, written.
@@ -99,6 +115,7 @@ class RunFolder:
                 f"{self.path} is a run of another configuration ({differs}): "
                 "move it away or give another --out."
             )
+        stored.format = fresh.format
         # Other weights or places score the same responses anew
         stored.settings, stored.partial = fresh.settings, fresh.partial
         # Of the same model's training more may be known, or less be believed, than before
@@ -107,21 +124,11 @@ class RunFolder:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """One writer a run: a second command on the same run is refused at once."""
-        from filelock import FileLock, Timeout
-
-        self.path.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.path / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout as error:
-            raise UserError(
-                f"Another bfpo-bench is working on {self.path}: wait for it or stop it."
-            ) from error
-        try:
+        """One writer a run, who first removes the drafts that a killed one has left."""
+        with run_lock(self.path):
+            for draft in self.path.rglob(DRAFTS):
+                draft.unlink(missing_ok=True)
             yield
-        finally:
-            lock.release()
 
 
 def _file_name(text: str) -> str:

@@ -13,13 +13,17 @@ from pydantic import BaseModel, Field
 from bfpo_bench.runs.identity import ModelIdentity, Settings
 from bfpo_bench.runs.training_manifest import TrainingManifest
 
+FORMAT = 2
+"""Of a run's folder. 1: before responses were stored with their hash, and manifests said so."""
+
 
 class Manifest(BaseModel):
     """One run's record. `sessions` has one entry for each time the command worked on it.
 
-    `training` is what the model's folder says of its training, if it says anything.
+    `format` is that of the folder: an earlier one is read as it is, a later one is refused. `training` is what the model's folder says of its training, if it says anything.
     """
 
+    format: int = 1
     run_id: str
     model: ModelIdentity
     model_source: dict[str, Any]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, Self
 
 Label = Literal[
@@ -32,11 +33,10 @@ class _Record:
     @classmethod
     def load(cls, record: dict[str, Any]) -> Self:
         """From a stored line; keys of later versions are passed over."""
-        names = {f.name for f in fields(cls)}
-        return cls(**{k: v for k, v in record.items() if k in names})
+        return cls(**{k: v for k, v in record.items() if k in cls.__dataclass_fields__})
 
     def dump(self) -> dict[str, Any]:
-        return asdict(self)
+        return dict(vars(self))
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,8 @@ class Response(_Record):
 
     `prompt_cut` counts prompt tokens cut from the left, `capped` says that the context left less
     than the decoding's new tokens, `reasoning_open` that the chat template itself opened a trace.
-    `document` holds what judges need of the document besides the prompt (the task's `keep`).
+    `document` holds what judges need of the document besides the prompt (the task's `keep`). `error`:
+    the engine failed on this prompt, and there is no answer.
     """
 
     task: str
@@ -83,12 +84,17 @@ class Response(_Record):
     capped: bool = False
     reasoning_open: bool = False
     document: dict[str, Any] | None = None
+    error: str | None = None
+
+    def dump(self) -> dict[str, Any]:
+        """With the hash, so that who only counts need not read the texts."""
+        return vars(self) | {"text_hash": self.text_hash}
 
     @property
     def key(self) -> ResponseKey:
         return self.task, self.doc_id, self.sample
 
-    @property
+    @cached_property
     def text_hash(self) -> str:
         """16 hex digits of what a judge is shown of it."""
         told = json.dumps([self.messages, self.response, self.reasoning_open, self.document])

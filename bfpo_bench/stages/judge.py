@@ -39,11 +39,13 @@ class JudgeJob:
 
 @dataclass(frozen=True)
 class JudgeResult:
-    """How many verdicts were made now, and how many the runs already had; `unjudged` counts those made
-    now that are none, by reason. `engine` describes what served the judge."""
+    """How many verdicts were made now, how many the runs already had, and how many of those made now
+    the same command would make again; `unjudged` counts those made now that are none, by reason.
+    `engine` describes what served the judge."""
 
     made: int
     found: int
+    again: int = 0
     engine: dict[str, Any] = field(default_factory=dict)
     unjudged: dict[str, int] = field(default_factory=dict)
 
@@ -56,9 +58,11 @@ class _Open:
     stored: dict[tuple[ResponseKey, str], Verdict]
     lacking: list[Response]
 
-    def put(self, verdict: Verdict) -> None:
+    def put(self, job: JudgeJob, verdict: Verdict) -> bool:
+        """Store what is new; whether the same command would ask for it again."""
         if verdict != self.stored.get((verdict.key, verdict.text_hash)):
             self.file.append(verdict.dump())
+        return _lacks(job, verdict)
 
 
 def judge(job: JudgeJob, report: Report) -> JudgeResult:
@@ -67,7 +71,7 @@ def judge(job: JudgeJob, report: Report) -> JudgeResult:
     baseline = None if job.baseline is None else baseline_answers(RunFolder(job.baseline))
     reasons: Counter[str] = Counter()
     description: dict[str, Any] = {}
-    made = found = 0
+    made = found = again = 0
     with ExitStack() as stack:
         runs = []
         asked: list[tuple[_Open, Response]] = []
@@ -81,15 +85,15 @@ def judge(job: JudgeJob, report: Report) -> JudgeResult:
                 item = shown(job, response, baseline)
                 if isinstance(item, Finding):
                     reasons.update(_reason(item))
-                    run.put(verdict_of(response, item))
+                    again += run.put(job, verdict_of(response, item))
                 else:
                     asked.append((run, response))
                     items.append(item)
         for position, finding in findings(job.work, items, job.memory, description, report):
             run, response = asked[position]
             reasons.update(_reason(finding))
-            run.put(verdict_of(response, finding))
-    return JudgeResult(made, found, description, dict(reasons))
+            again += run.put(job, verdict_of(response, finding))
+    return JudgeResult(made, found, again, description, dict(reasons))
 
 
 def _open(job: JudgeJob, folder: RunFolder, stack: ExitStack) -> tuple[_Open, int]:
@@ -114,6 +118,8 @@ def shown(
     job: JudgeJob, response: Response, baseline: Mapping[tuple[str, int], Reference] | None
 ) -> Item | Finding:
     """What the judge is shown of a response; or the finding where it is shown nothing."""
+    if response.error is not None:
+        return Finding("unjudged", error=f"the engine failed on the prompt: {response.error}")
     other = None
     if job.work.judge.spec.kind == "preference":
         found = baseline_of(response, baseline, job.references)

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bfpo_bench.engines.base import Engine, ScoringRequest
+from bfpo_bench.engines.base import Engine, Failure, Generation, ScoringRequest
 from bfpo_bench.engines.select import load_engine
 from bfpo_bench.engines.subject import Subject, load_tokenizer, model_files
 from bfpo_bench.engines.tokens import scoring_request
 from bfpo_bench.errors import UserError
+from bfpo_bench.progress import Progress, Report
 from bfpo_bench.runs.folder import RunFolder
-from bfpo_bench.runs.jsonl import Appender, write_atomically
+from bfpo_bench.runs.jsonl import Appender
 from bfpo_bench.runs.records import Response, StoredLikelihood
 from bfpo_bench.stages.asked import Asked, Asking, ended, generative_requests
-from bfpo_bench.stages.process import Progress, Report
+from bfpo_bench.stages.evaluate import evaluate_tasks
 from bfpo_bench.stages.seen_data import doubts, record_data
 from bfpo_bench.suite.data import DataRevision
-from bfpo_bench.suite.discriminative import Choice, choices, evaluate
+from bfpo_bench.suite.discriminative import Choice, choices
 from bfpo_bench.suite.documents import LoadedTask, Selection, load_documents, unusable
 from bfpo_bench.suite.lock import DataLock
 from bfpo_bench.suite.suites import Suite
@@ -55,7 +55,8 @@ class RespondJob:
 class RespondResult:
     """`counts` per task: documents, requests, done before, cut prompts, capped answers, empty ones.
 
-    `failed` maps tasks whose data could not be used to why; `warnings` are sentences for the user.
+    `failed` maps tasks whose data could not be used, or whose choices the engine could not score, to
+    why; `warnings` are sentences for the user.
     """
 
     counts: dict[str, dict[str, int]]
@@ -85,19 +86,16 @@ def respond(job: RespondJob, report: Report) -> RespondResult:
     loaded, failed = load_documents(
         job.tasks, job.data, selection, lambda name: report(Progress(f"loading {name}"))
     )
-    loaded, built = _choices(loaded, failed)
-    if failed and (job.strict or not loaded):
-        raise UserError(next(iter(failed.values())))
+    _check(job, loaded, failed)
+    tokenizer = load_tokenizer(job.subject.tokenizer_source.materialise(), job.subject.remote_code)
+    files = model_files(job.subject, tokenizer, job.context, job.arguments, job.seed)
+    report(Progress("encoding requests"))
+    how = Asking(job.suite, job.seed, job.chat_template, files.context)
+    loaded, built, scoring, asked = _requests(how, tokenizer, loaded, failed)
+    _check(job, loaded, failed)
     record_data(run, loaded, job.data)
     warnings = doubts(loaded, job.data)
-    tokenizer = load_tokenizer(job.subject.tokenizer_source.materialise())
-    files = model_files(job.subject, tokenizer, job.context, job.arguments, job.seed)
     discriminative = [t for t in loaded if t.spec.kind == "discriminative"]
-    report(Progress("encoding requests"))
-    scoring = [scoring_request(tokenizer, c.context, c.continuation, files.context) for c in built]
-    generative = [t for t in loaded if t.spec.kind == "generative"]
-    how = Asking(job.suite, job.seed, job.chat_template, files.context)
-    asked = generative_requests(how, tokenizer, generative)
     lap("prepare")
 
     done = {s.key for s in run.likelihoods()}
@@ -110,14 +108,18 @@ def respond(job: RespondJob, report: Report) -> RespondResult:
         engine = load_engine(job.engine, files)
         description = engine.describe()
         lap("load")
-        _score(run, engine, built, scoring, todo_choices, report)
+        broken = _score(run, engine, built, scoring, todo_choices, report)
+        failed |= broken
         lap("loglikelihoods")
         generate_responses(run, engine, tokenizer, todo_asked, report)
         lap("generate")
+        # Once more: batches may have got smaller on the way
+        description = engine.describe()
         engine.close()
+        discriminative = [t for t in discriminative if t.spec.name not in broken]
     if discriminative:
         report(Progress("scoring discriminative tasks with lm-eval"))
-        _evaluate(run, discriminative, failed)
+        evaluate_tasks(run, discriminative, failed)
         if job.strict and failed:
             raise UserError(next(iter(failed.values())))
         lap("evaluate")
@@ -138,15 +140,24 @@ def _score(
     scoring: Sequence[tuple[ScoringRequest, int]],
     todo: Sequence[int],
     report: Report,
-) -> None:
+) -> dict[str, str]:
+    """Store what the engine scores; task -> reason for those with a choice that it fails on."""
+    broken: dict[str, str] = {}
     if not todo:
-        return
+        return broken
     phase, total = "log-likelihoods", len(todo)
     report(Progress(phase, 0, total))
     with Appender(run.likelihoods_file) as file:
         results = engine.loglikelihoods([scoring[i][0] for i in todo])
         for done, (position, likelihood) in enumerate(results, 1):
             choice, cut = built[todo[position]], scoring[todo[position]][1]
+            report(Progress(phase, done, total))
+            if isinstance(likelihood, Failure):
+                broken[choice.task] = (
+                    f"the engine failed on choice {choice.choice} of its document {choice.doc_id} "
+                    f"({likelihood.reason}); the same command asks again"
+                )
+                continue
             file.append(
                 StoredLikelihood(
                     choice.task,
@@ -158,8 +169,7 @@ def _score(
                     cut,
                 ).dump()
             )
-            if done % 50 == 0 or done == total:
-                report(Progress(phase, done, total))
+    return broken
 
 
 def generate_responses(
@@ -172,71 +182,73 @@ def generate_responses(
     with Appender(run.responses_file) as file:
         results = engine.generate([a.request for a in todo])
         for done, (position, generation) in enumerate(results, 1):
-            asked = todo[position]
-            told = tokenizer.decode(generation.tokens, skip_special_tokens=True)
-            response = ended(told, asked.until, asked.reasoning_open)
-            file.append(
-                Response(
-                    task=asked.task,
-                    doc_id=asked.doc_id,
-                    sample=0,
-                    messages=asked.messages,
-                    response=response,
-                    finish_reason="stop" if response != told else generation.finish_reason,
-                    prompt_tokens=len(asked.request.prompt),
-                    response_tokens=len(generation.tokens),
-                    seed=asked.request.seed,
-                    engine=engine.name,
-                    prompt_cut=asked.cut,
-                    capped=asked.capped,
-                    reasoning_open=asked.reasoning_open,
-                    document=asked.document,
-                ).dump()
-            )
+            file.append(_response(todo[position], generation, engine.name, tokenizer).dump())
             report(Progress(phase, done, total))
 
 
-def _choices(
-    loaded: Sequence[LoadedTask], failed: dict[str, str]
-) -> tuple[list[LoadedTask], list[Choice]]:
-    """The tasks whose requests can be built, and those of the discriminative ones; the others join
-    `failed`."""
-    usable, built = [], []
+def _response(asked: Asked, given: Generation | Failure, engine: str, tokenizer: Any) -> Response:
+    """What is stored of an answer, or of a prompt that the engine fails on."""
+    told, finish, tokens, error = "", "error", 0, None
+    if isinstance(given, Failure):
+        error = given.reason
+    else:
+        whole = tokenizer.decode(given.tokens, skip_special_tokens=True)
+        told = ended(whole, asked.until, asked.reasoning_open)
+        finish = "stop" if told != whole else given.finish_reason
+        tokens = len(given.tokens)
+    return Response(
+        task=asked.task,
+        doc_id=asked.doc_id,
+        sample=0,
+        messages=asked.messages,
+        response=told,
+        finish_reason=finish,
+        prompt_tokens=len(asked.request.prompt),
+        response_tokens=tokens,
+        seed=asked.request.seed,
+        engine=engine,
+        prompt_cut=asked.cut,
+        capped=asked.capped,
+        reasoning_open=asked.reasoning_open,
+        document=asked.document,
+        error=error,
+    )
+
+
+def _check(job: RespondJob, loaded: Sequence[LoadedTask], failed: Mapping[str, str]) -> None:
+    if failed and (job.strict or not loaded):
+        raise UserError(next(iter(failed.values())))
+
+
+def _requests(
+    how: Asking, tokenizer: Any, loaded: Sequence[LoadedTask], failed: dict[str, str]
+) -> tuple[list[LoadedTask], list[Choice], list[tuple[ScoringRequest, int]], list[Asked]]:
+    """The tasks whose requests can be built and encoded, with all their choices, those as tokens, and
+    their prompts; the others join `failed`."""
+    usable: list[LoadedTask] = []
+    built: list[Choice] = []
+    scoring: list[tuple[ScoringRequest, int]] = []
+    asked: list[Asked] = []
     for task in loaded:
         try:
-            built += choices([task]) if task.spec.kind == "discriminative" else []
-            usable.append(task)
-        except Exception as error:
-            failed[task.spec.name] = unusable(task.spec, "one of its documents", error)
-    return usable, built
-
-
-def _evaluate(run: RunFolder, tasks: Sequence[LoadedTask], failed: dict[str, str]) -> None:
-    """lm-eval's results and samples, task by task, so that one that breaks does not take the others'."""
-    from lm_eval.utils import handle_non_serializable
-
-    stored = {s.key: (s.logprob, s.greedy) for s in run.likelihoods()}
-    merged: dict[str, Any] = {"results": {}}
-    for task in tasks:
-        try:
-            results = evaluate([task], stored)
-        except Exception as error:
-            failed[task.spec.name] = unusable(task.spec, "one of its documents", error)
-            continue
-        for name, rows in results.pop("samples").items():
-            lines = (
-                json.dumps(r, default=handle_non_serializable, ensure_ascii=False) for r in rows
-            )
-            write_atomically(run.samples_file(name), "\n".join(lines) + "\n")
-        for part, value in results.items():
-            if isinstance(value, dict):
-                merged.setdefault(part, {}).update(value)
+            if task.spec.kind == "generative":
+                asked += generative_requests(how, tokenizer, [task])
             else:
-                merged[part] = value
-    write_atomically(
-        run.results_file,
-        json.dumps(merged, default=handle_non_serializable, indent=2, ensure_ascii=False) + "\n",
-    )
+                mine = choices([task])
+                scoring += [
+                    scoring_request(tokenizer, c.context, c.continuation, how.context) for c in mine
+                ]
+                built += mine
+            usable.append(task)
+        except UserError as error:
+            failed[task.spec.name] = f"Task {task.spec.name}: {error}"
+        except Exception as error:
+            failed[task.spec.name] = unusable(task.spec, "one of its documents", error)
+    lost = [t for t in loaded if t.spec.kind == "generative" and t not in usable]
+    if lost and not asked:
+        # The model's chat template, and no document: what is left would pass for the whole
+        raise UserError(failed[lost[0].spec.name])
+    return usable, built, scoring, asked
 
 
 def _counts(
@@ -256,7 +268,8 @@ def _counts(
                 requests=1,
                 prompts_cut=int(response.prompt_cut > 0),
                 answers_capped=int(response.capped),
-                answers_empty=int(not response.response.strip()),
+                answers_empty=int(not response.response.strip() and response.error is None),
+                failed=int(response.error is not None),
                 response_tokens=response.response_tokens,
             )
     return {name: dict(count) for name, count in counts.items()}

@@ -7,11 +7,11 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bfpo_bench.engines.base import ChoiceRequest
+from bfpo_bench.engines.base import ChoiceRequest, Failure
 from bfpo_bench.errors import UserError
 from bfpo_bench.judges.finding import Finding
 from bfpo_bench.judges.item import Item
-from bfpo_bench.judges.running.local import loaded, prepare, read
+from bfpo_bench.judges.running.local import failed, loaded, prepare, read
 from bfpo_bench.judges.running.wording import Wording, write
 from bfpo_bench.judges.running.work import Work
 from bfpo_bench.progress import Report
@@ -38,6 +38,9 @@ def findings(
     requests = [ChoiceRequest(prompt, tokens) for _, prompt in asked.prompts]
     with loaded(work, asked.files, description, report) as engine:
         for number, logprobs in engine.choices(requests):
+            if isinstance(logprobs, Failure):
+                yield asked.prompts[number][0], failed(logprobs)
+                continue
             raw = json.dumps(
                 {o: float(f"{math.exp(p):.3g}") for o, p in zip(options, logprobs, strict=True)}
             )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bfpo_bench.engines.base import GenerationRequest
+from bfpo_bench.engines.base import Failure, GenerationRequest
 from bfpo_bench.judges.finding import Finding
 from bfpo_bench.judges.item import Item
-from bfpo_bench.judges.running.local import loaded, prepare, read
+from bfpo_bench.judges.running.local import failed, loaded, prepare, read
 from bfpo_bench.judges.running.work import Work
 from bfpo_bench.progress import Report
 
@@ -30,5 +30,8 @@ def findings(
     requests = [GenerationRequest(prompt, budget) for _, prompt in asked.prompts]
     with loaded(work, asked.files, description, report) as engine:
         for number, generation in engine.generate(requests):
+            if isinstance(generation, Failure):
+                yield asked.prompts[number][0], failed(generation)
+                continue
             raw = asked.tokenizer.decode(generation.tokens, skip_special_tokens=True)
             yield asked.prompts[number][0], read(work.judge, parse(raw), raw)

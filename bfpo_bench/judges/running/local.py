@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bfpo_bench.engines.base import Engine, ModelFiles
+from bfpo_bench.engines.base import Engine, Failure, ModelFiles
 from bfpo_bench.judges.finding import Finding
 from bfpo_bench.judges.item import Item
 from bfpo_bench.judges.judge import Judge
@@ -35,9 +35,10 @@ def prepare(work: Work, items: Sequence[Item]) -> Asked:
     from bfpo_bench.engines.subject import load_tokenizer, model_files
 
     assert work.subject is not None
-    tokenizer = load_tokenizer(work.subject.tokenizer_source.materialise())
+    subject = work.subject
+    tokenizer = load_tokenizer(subject.tokenizer_source.materialise(), subject.remote_code)
     check_template(work, tokenizer)
-    files = model_files(work.subject, tokenizer, work.context, work.arguments, seed=0)
+    files = model_files(subject, tokenizer, work.context, work.arguments, seed=0)
     asked = Asked(tokenizer, files, [], [])
     for position, item in enumerate(items):
         prompt = judge_prompt(work, tokenizer, files.context, item)
@@ -61,8 +62,15 @@ def loaded(
     description.update(engine.describe())
     try:
         yield engine
+        # What happened on the way: smaller batches, an engine that was started again
+        description.update(engine.describe())
     finally:
         engine.close()
+
+
+def failed(failure: Failure) -> Finding:
+    """The judge's model never spoke of this one, however often it is asked."""
+    return Finding("unjudged", error=f"the judge's engine failed on it: {failure.reason}")
 
 
 def read(judge: Judge, parsed: Finding | str, raw: str) -> Finding:
