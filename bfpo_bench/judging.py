@@ -13,6 +13,7 @@ from bfpo_bench.cache import default_cache
 from bfpo_bench.engines.select import EngineChoice, check_engine, choose_engine
 from bfpo_bench.engines.subject import Subject, resolve_subject
 from bfpo_bench.engines.transformers import check_arguments
+from bfpo_bench.engines.trust import Trust
 from bfpo_bench.errors import UserError
 from bfpo_bench.judges.api.server import Server
 from bfpo_bench.judges.baseline import CUT_OFF, finished
@@ -33,10 +34,12 @@ DEFAULT_URL = "https://api.openai.com/v1"
 @dataclass(frozen=True)
 class JudgeOptions:
     """What the user said of how judges run. `url`, `price` (USD per million tokens in and out) and
-    `max_cost` (USD) are for judges over an API."""
+    `max_cost` (USD) are for judges over an API; `trust_remote_code` names models as the user does."""
 
     engine: str = "auto"
     arguments: dict[str, Any] = field(default_factory=dict)
+    trust_remote_code: tuple[str, ...] = ()
+    allow_pickle: bool = False
     url: str | None = None
     price: tuple[float, float] | None = None
     max_cost: float | None = None
@@ -124,10 +127,10 @@ def plan_judge(
         return PlannedJudge(judge, prompt=load_prompt(judge, None), server=server)
     assert judge.model is not None
     progress(f"looking at judge {judge.key}")
+    at = _at(judge.model, judge.spec.revision, judge.model_given)
+    code = not {judge.model, at}.isdisjoint(options.trust_remote_code)
     try:
-        subject = resolve_subject(
-            _at(judge.model, judge.spec.revision, judge.model_given), progress
-        )
+        subject = resolve_subject(at, progress, Trust(code, options.allow_pickle))
     except UserError as error:
         other = " Another judge can be named with --judge." if judge.joined else ""
         raise UserError(f"Judge {judge.spec.name}: {error}{other}") from error
@@ -143,6 +146,22 @@ def plan_judge(
         engine=_engine(judge, subject, options),
         context=_context(options),
     )
+
+
+def check_trusted(named: Sequence[str], models: Sequence[str], judges: Sequence[Judge]) -> None:
+    """Raises UserError for a --trust-remote-code that is neither one of `models` nor one that a judge
+    has loaded here."""
+    known = dict.fromkeys(models)
+    for judge in judges:
+        if judge.model is not None and judge.spec.local:
+            known[judge.model] = None
+            known[_at(judge.model, judge.spec.revision, judge.model_given)] = None
+    for name in named:
+        if name not in known:
+            raise UserError(
+                f"--trust-remote-code {name} is no model of this command "
+                f"({', '.join(known) or 'it loads none'}): write it as --model or --judge does."
+            )
 
 
 def _at(model: str, revision: str | None, given: bool) -> str:
@@ -173,11 +192,7 @@ def _revision(subject: Subject) -> str:
 
 
 def _server(judge: Judge, options: JudgeOptions) -> Server:
-    url = options.url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_URL
-    if not url.startswith(("http://", "https://")):
-        raise UserError(
-            f"--judge-url {url} is no address: write for example http://127.0.0.1:8000/v1."
-        )
+    url = (options.url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_URL).rstrip("/")
     if options.offline and url == DEFAULT_URL:
         raise UserError(
             f"Judge {judge.key} asks {DEFAULT_URL}, and the run is offline: name a local server "
@@ -185,7 +200,7 @@ def _server(judge: Judge, options: JudgeOptions) -> Server:
         )
     # What a judge.yaml says of prices holds for the model that it names
     price = options.price or (None if judge.model_given else judge.spec.price)
-    return Server(url=url.rstrip("/"), price=price, max_cost=options.max_cost)
+    return Server(url=url, price=price, max_cost=options.max_cost)
 
 
 def check_given(planned: PlannedJudge, arguments: Mapping[str, Any]) -> None:
@@ -199,11 +214,13 @@ def judge_texts(
     texts: Sequence[Text],
     ui: Ui,
     arguments: Mapping[str, Any] = MappingProxyType({}),
+    stall_seconds: float | None = None,
 ) -> list[Finding]:
     """One finding for each text, in order: degenerate ones by rule, the others by the judge.
 
     What the judge found before, for these or equal texts, is remembered and not asked again.
-    `arguments` are the user's for the engine of a model that is loaded here.
+    `arguments` are the user's for the engine of a model that is loaded here; `stall_seconds` is how
+    long the judge's process may make no progress.
     Raises UserError for what the user must change, StageCrash when the judge's process died.
     """
     check_given(planned, arguments)
@@ -216,7 +233,9 @@ def judge_texts(
     job = TextsJob(planned.work(dict(arguments)), items, planned.memory)
     log = default_cache() / "logs" / f"judge-{digest(key)[:8]}.log"
     with ui.stage(f"judge {key}") as report:
-        result = run_stage(f"judge-{key}", judge_items, job, log=log, report=report)
+        result = run_stage(
+            f"judge-{key}", judge_items, job, log=log, report=report, stall_seconds=stall_seconds
+        )
     for note in told(key, result.engine):
         ui.note(note)
     found = iter(result.findings)

@@ -21,6 +21,8 @@ class Request:
 
     `judge_url`, `judge_price` (USD per million tokens in and out) and `max_cost` (USD, for each judge)
     are for judges over an API; `baseline` is the run that judges of preferences compare with.
+    A stage is ended after `stall_minutes` without progress; 0 is for never.
+    `trust_remote_code` names models under test and judges' models as the user wrote them.
     """
 
     models: tuple[str, ...]
@@ -28,6 +30,8 @@ class Request:
     tasks: str | None = None
     engine: str = "auto"
     engine_arguments: dict[str, Any] = field(default_factory=dict)
+    trust_remote_code: tuple[str, ...] = ()
+    allow_pickle: bool = False
     judges: tuple[str, ...] = ()
     judge_url: str | None = None
     judge_price: tuple[float, float] | None = None
@@ -44,6 +48,12 @@ class Request:
     strict: bool = False
     allow_drift: bool = False
     offline: bool = False
+    stall_minutes: float = 30
+
+    @property
+    def stall_seconds(self) -> float | None:
+        """How long a stage may make no progress; None for ever."""
+        return 60 * self.stall_minutes or None
 
 
 def judge_options(request: Request) -> JudgeOptions:
@@ -53,6 +63,8 @@ def judge_options(request: Request) -> JudgeOptions:
     return JudgeOptions(
         engine=request.engine if alone or request.engine == "transformers" else "auto",
         arguments=given if alone else {k: v for k, v in given.items() if k != "max_model_len"},
+        trust_remote_code=request.trust_remote_code,
+        allow_pickle=request.allow_pickle,
         url=request.judge_url,
         price=request.judge_price,
         max_cost=request.max_cost,

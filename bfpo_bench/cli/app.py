@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import typer
 
@@ -51,24 +52,40 @@ app.command()(demo.demo)
 
 
 def main() -> None:
-    """Run the command; UserErrors become one sentence and exit code 2, Ctrl-C exit code 130."""
-    from bfpo_bench.errors import DISK_FAULTS, UserError, disk_sentence
+    """Run the command; UserErrors become one sentence and exit code 2, a signal to stop exit code 130."""
+    from bfpo_bench.cli.stopping import EXIT_CODE, stopping
 
     debug = "--debug" in sys.argv
     sys.argv = [a for a in sys.argv if a != "--debug"]
-    try:
-        app()
-    except UserError as error:
-        if debug:
-            raise
-        typer.secho(f"error: {error}", fg="red", err=True)
-        sys.exit(2)
-    except OSError as error:
-        if debug or error.errno not in DISK_FAULTS:
-            raise
-        typer.secho(f"error: {disk_sentence(error)}", fg="red", err=True)
-        sys.exit(2)
-    except SystemExit as end:
-        if end.code == 130:
-            typer.secho("stopped; the same command goes on from here", fg="yellow", err=True)
-        raise
+    with stopping() as stop:
+        try:
+            app()
+        except BaseException as error:
+            # Once asked to stop, an error is what a library made of it, or failed on the way out
+            if stop.asked or isinstance(error, KeyboardInterrupt) or _code(error) == EXIT_CODE:
+                if debug and isinstance(error, Exception):
+                    raise
+                stop.say()
+                sys.exit(EXIT_CODE)
+            sentence = _sentence(error)
+            if debug or sentence is None:
+                raise
+            from bfpo_bench.cli.ui import plain
+
+            typer.secho(f"error: {plain(sentence)}", fg="red", err=True)
+            sys.exit(2)
+
+
+def _code(error: BaseException) -> Any:
+    return error.code if isinstance(error, SystemExit) else None
+
+
+def _sentence(error: BaseException) -> str | None:
+    """What to tell the user; None for a bug."""
+    from bfpo_bench.errors import DISK_FAULTS, UserError, disk_sentence
+
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in DISK_FAULTS:
+        return disk_sentence(error)
+    return None

@@ -124,7 +124,7 @@ def _hit_file(path: Path | None) -> Iterator[Callable[[Hit], None]]:
 
 @contextmanager
 def _loading(ui: RichUi) -> Iterator[Callable[[str, int, int], None]]:
-    from bfpo_bench.stages.process import Progress
+    from bfpo_bench.progress import Progress
 
     with ui.stage("evaluation prompts") as report:
         yield lambda name, done, total: report(Progress(name, done, total))
@@ -201,25 +201,24 @@ def _print(
     name: str, found: Findings, by_task: Sequence[TaskFindings], failed: Mapping[str, str]
 ) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
-    from bfpo_bench.cli.ui import plain, printable
+    from bfpo_bench.cli.ui import Terminal, plain
 
     style: dict[str, Any] = {"box": box.SIMPLE_HEAD, "title_justify": "left", "pad_edge": False}
-    table = Table(title=f"Evaluation prompts in {printable(name)}", **style)
+    table = Table(title=f"Evaluation prompts in {plain(name)}", **style)
     table.add_column("task", no_wrap=True)
     for column in ("prompts", "exact", "near", "percent"):
         table.add_column(column, justify="right")
     for t in by_task:
         counts = (f"{t.prompts:,}", f"{t.exact:,}", f"{t.near:,}", f"{t.percent:.1f}")
-        table.add_row(printable(t.task), *counts, style="yellow" if t.percent else None)
-    console = Console()
+        table.add_row(plain(t.task), *counts, style="yellow" if t.percent else None)
+    console = Terminal()
     console.print(table)
     if examples := _examples(found):
         shown = Table(*_COLUMNS, title="For example", **style)
         for hit in examples:
-            shown.add_row(*(printable(str(value)) for value in _record(hit).values()))
+            shown.add_row(*(plain(str(value)) for value in _record(hit).values()))
         console.print(shown)
     for sentence in _sentences(found, by_task, failed):
         console.print(plain(sentence), markup=False, highlight=False, soft_wrap=True)

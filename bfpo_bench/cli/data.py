@@ -75,6 +75,7 @@ def lock(
     """
     from datetime import UTC, datetime
 
+    from bfpo_bench.cli.ui import plain
     from bfpo_bench.hub import commits_are_the_hubs
     from bfpo_bench.runs.jsonl import write_atomically
     from bfpo_bench.suite.lock import DataLock, entry_of, load_lock, relock
@@ -95,7 +96,7 @@ def lock(
             entries[name], change = relock(entries.get(name), new)
             if change is not None:
                 changed += 1
-                typer.echo(f"{name}: {change}")
+                typer.echo(plain(f"{name}: {change}"))
     write_atomically(path, DataLock(entries=entries).dump())
     typer.echo(f"{path}: {len(chosen) - len(failed)} entries read, {changed} changed")
     if not commits_are_the_hubs():
@@ -123,6 +124,7 @@ def pull(
 
     if to is not None:
         pulling.use_home(to)
+    from bfpo_bench.cli.ui import plain
     from bfpo_bench.judges.load import load_judges
     from bfpo_bench.suite.lock import load_lock
     from bfpo_bench.suite.suites import load_suite
@@ -134,7 +136,7 @@ def pull(
         nltk = to / "nltk_data" if to is not None else None
         pulled = pulling.pull(chosen, load_lock(path), models, nltk, report)
     for note in pulled.notes:
-        typer.secho(note, fg="yellow", err=True)
+        typer.secho(plain(note), fg="yellow", err=True)
     typer.echo(f"{len(pulled.fetched)} of {len(chosen) + len(models)} are here")
     if to is not None and not pulled.failed:
         typer.echo(_how_to_use(to, suite, tasks, judge, model))
@@ -155,7 +157,7 @@ def _progress(title: str) -> Iterator[Callable[[str, int, int], None]]:
     import os
 
     from bfpo_bench.cli.ui import RichUi
-    from bfpo_bench.stages.process import Progress
+    from bfpo_bench.progress import Progress
 
     # Our bar counts the tasks; one more for each split that is built would break it
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
@@ -180,10 +182,10 @@ def _print(told: list[dict[str, Any]]) -> None:
     from collections import Counter
 
     from rich import box
-    from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    from bfpo_bench.cli.ui import plain, printable
+    from bfpo_bench.cli.ui import Terminal, plain
 
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("task", no_wrap=True)
@@ -194,14 +196,14 @@ def _print(told: list[dict[str, Any]]) -> None:
     for row in told:
         style = _STYLE.get(row["state"], "red")
         counts = ("–" if row[k] is None else f"{row[k]:,}" for k in ("expected_rows", "rows"))
-        state = f"[{style}]{row['state']}{'*' if row['sentence'] else ''}[/]"
+        state = Text(f"{row['state']}{'*' if row['sentence'] else ''}", style=style)
         table.add_row(
             row["task"].removeprefix("bfpo_"),
-            printable(row["hub_id"] or "in the package"),
+            plain(row["hub_id"] or "in the package"),
             *counts,
             state,
         )
-    console = Console()
+    console = Terminal()
     console.print(table)
     for sentence in dict.fromkeys(row["sentence"] for row in told if row["sentence"]):
         text = f"* {plain(sentence).rstrip('.')}."
@@ -227,6 +229,8 @@ def _how_to_use(
 
 
 def _fail(sentences: list[str], code: int) -> None:
+    from bfpo_bench.cli.ui import plain
+
     for sentence in dict.fromkeys(sentences):
-        typer.secho(f"error: {sentence}", fg="red", err=True)
+        typer.secho(plain(f"error: {sentence}"), fg="red", err=True)
     raise typer.Exit(code if sentences else 0)

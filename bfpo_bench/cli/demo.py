@@ -40,8 +40,8 @@ def demo(
     from bfpo_bench.cli.execute import execute_and_print
     from bfpo_bench.cli.ui import RichUi
     from bfpo_bench.demo.model import ensure_demo_model
+    from bfpo_bench.progress import Progress
     from bfpo_bench.request import Request
-    from bfpo_bench.stages.process import Progress
 
     with RichUi().stage("demo model") as report:
         folder = ensure_demo_model(

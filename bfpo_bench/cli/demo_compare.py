@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import typer
-from rich.console import Console
 
 from bfpo_bench.cache import default_cache
 from bfpo_bench.cli.execute import exit_code, measure, print_ends, print_leaderboard
 from bfpo_bench.cli.train import check_installed
-from bfpo_bench.cli.ui import RichUi
+from bfpo_bench.cli.ui import RichUi, Terminal
 from bfpo_bench.demo.compare import BFPO, Comparison, ensure_models
 from bfpo_bench.demo.scatter import Point, scatter
 from bfpo_bench.demo.words import Measured, Side, sentences
@@ -58,7 +57,7 @@ def compare_and_print(
         leaderboard=leaderboard,
     )
     plan, finished = measure(request, command)
-    console = Console()
+    console = Terminal()
     print_leaderboard(console, plan, finished)
     _print_picture(finished, folders, comparison)
     print_ends(console, plan, finished)

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bfpo_bench.cli.panel_view import panel_table, shortened, splits_table
-from bfpo_bench.cli.ui import plain, printable
+from bfpo_bench.cli.ui import plain
 from bfpo_bench.judge_evaluation import Evaluated
 from bfpo_bench.scoring.agreement import Agreement
 from bfpo_bench.scoring.evaluation import Disagreement, Evaluation
@@ -68,7 +68,7 @@ def records(evaluated: Evaluated) -> str:
 def print_evaluated(console: Console, evaluated: Evaluated, file: Path, worst: int) -> None:
     """How the file was read, all judges in one table, each one's confusion, what they split on."""
     for line in _reading(evaluated, file):
-        console.print(printable(line), highlight=False, soft_wrap=True)
+        console.print(plain(line), highlight=False, soft_wrap=True)
     if evaluated.evaluations:
         console.print(summary(evaluated))
     for one in evaluated.evaluations:
@@ -85,7 +85,7 @@ def print_evaluated(console: Console, evaluated: Evaluated, file: Path, worst: i
         if evaluated.splits and worst:
             console.print(splits_table(evaluated.splits, texts, worst))
     for fault in evaluated.faults:
-        console.print(printable(fault), style="red", highlight=False, soft_wrap=True)
+        console.print(plain(fault), style="red", highlight=False, soft_wrap=True)
 
 
 def _reading(evaluated: Evaluated, file: Path) -> Iterator[str]:
@@ -114,7 +114,7 @@ def summary(evaluated: Evaluated) -> RenderableType:
         kappas = [one.full, one.binary] if two_way else [one.full]
         rates = (one.detection.precision, one.detection.recall, one.detection.f1)
         shares = ["–" if rate is None else f"{rate:.3f}" for rate in rates]
-        table.add_row(printable(one.judge), judged, *map(_kappa, kappas), *shares)
+        table.add_row(plain(one.judge), judged, *map(_kappa, kappas), *shares)
     told = [Text(plain(line)) for line in _notes(evaluated, two_way)]
     title = "Agreement with people (Cohen's kappa, 95 % interval)"
     return Group(Text(title, style="italic"), table, *told, Text(""))

@@ -19,7 +19,9 @@ def execute_and_print(request: Request, command: Sequence[str], as_json: bool) -
     if as_json:
         _print_json(finished)
     else:
-        console = Console()
+        from bfpo_bench.cli.ui import Terminal
+
+        console = Terminal()
         _print_models(console, finished)
         print_leaderboard(console, plan, finished)
         print_ends(console, plan, finished)
@@ -29,7 +31,7 @@ def execute_and_print(request: Request, command: Sequence[str], as_json: bool) -
 def measure(request: Request, command: Sequence[str]) -> tuple[Plan, list[Finished]]:
     """Plan and execute, telling of it on stderr."""
     from bfpo_bench.cli.ui import RichUi
-    from bfpo_bench.stages.process import Progress
+    from bfpo_bench.progress import Progress
 
     ui = RichUi()
     with ui.stage("plan") as report:

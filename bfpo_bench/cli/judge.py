@@ -13,7 +13,8 @@ from bfpo_bench.cli import options
 if TYPE_CHECKING:
     from bfpo_bench.judges.finding import Finding
     from bfpo_bench.judges.lines import Line
-    from bfpo_bench.judging import JudgeOptions, PlannedJudge
+    from bfpo_bench.judging import PlannedJudge
+    from bfpo_bench.request import Request
 
 
 def judge(
@@ -27,6 +28,8 @@ def judge(
     ),
     engine: options.Engine = "auto",
     engine_arg: options.EngineArgs = [],  # noqa: B006
+    trust_remote_code: options.TrustRemoteCode = [],  # noqa: B006
+    allow_pickle: options.AllowPickle = False,
     judge_url: options.JudgeUrl = None,
     judge_price: options.JudgePrice = None,
     max_cost: options.MaxCost = None,
@@ -35,6 +38,7 @@ def judge(
         None, metavar="SUITE", help="The runs' suite, where it is a file of yours."
     ),
     leaderboard: options.Leaderboard = None,
+    stall_timeout: options.StallTimeout = 30,
     json_: bool = typer.Option(False, "--json", help="Print the scores as JSON."),
 ) -> None:
     """Judge stored responses again, or any prompts and responses; no model under test is loaded.
@@ -52,37 +56,46 @@ def judge(
     Nothing is judged twice: what a judge has said of a text is remembered across runs and models.
     """
     from bfpo_bench.errors import UserError
-    from bfpo_bench.judging import JudgeOptions
+    from bfpo_bench.request import Request
 
     if bool(runs) == (input_ is not None):
         raise UserError("Name what to judge: run folders, or --input FILE with --output FILE.")
     if (input_ is None) != (output is None):
         raise UserError("--input and --output go together: name the file to write as well.")
-    chosen = JudgeOptions(
+    request = Request(
+        models=(),
+        judges=tuple(judge),
         engine=engine,
-        arguments=options.engine_arguments(engine_arg),
-        url=judge_url,
-        price=options.judge_price(judge_price),
+        engine_arguments=options.engine_arguments(engine_arg),
+        trust_remote_code=tuple(trust_remote_code),
+        allow_pickle=allow_pickle,
+        judge_url=judge_url,
+        judge_price=options.judge_price(judge_price),
         max_cost=max_cost,
+        baseline=baseline,
+        leaderboard=leaderboard,
+        stall_minutes=stall_timeout,
     )
     if input_ is not None and output is not None:
         if baseline or suite or leaderboard or json_:
             raise UserError(
                 "--baseline, --suite, --leaderboard and --json are for runs: leave them out with --input."
             )
-        raise typer.Exit(_judge_lines(input_, output, judge, chosen))
-    raise typer.Exit(_judge_runs(runs, judge, chosen, baseline, suite, leaderboard, json_))
+        raise typer.Exit(_judge_lines(input_, output, request))
+    raise typer.Exit(_judge_runs(runs, suite, request, json_))
 
 
-def _judge_lines(source: Path, target: Path, named: Sequence[str], chosen: JudgeOptions) -> int:
-    from bfpo_bench.cli.ui import RichUi
+def _judge_lines(source: Path, target: Path, request: Request) -> int:
+    from bfpo_bench.cli.ui import RichUi, plain
     from bfpo_bench.errors import UserError
     from bfpo_bench.judges.lines import judged_lines, read_lines, write_lines
-    from bfpo_bench.judging import judge_texts, plan_judge
+    from bfpo_bench.judges.load import load_judge
+    from bfpo_bench.judging import check_trusted, judge_texts, plan_judge
+    from bfpo_bench.request import judge_options
     from bfpo_bench.runs.folder import check_writable
     from bfpo_bench.stages.process import StageCrash
 
-    if len(named) != 1:
+    if len(request.judges) != 1:
         raise UserError("Lines are judged by one judge: name it with --judge.")
     if source.exists() and target.exists() and source.samefile(target):
         raise UserError(f"--output {target} is the input: give another file.")
@@ -91,12 +104,17 @@ def _judge_lines(source: Path, target: Path, named: Sequence[str], chosen: Judge
     ui = RichUi()
     lines = read_lines(source)
     check_writable(target.parent, "--output")
-    planned = plan_judge(named[0], chosen, ui.note)
+    chosen = judge_options(request)
+    judge = load_judge(request.judges[0])
+    check_trusted(chosen.trust_remote_code, (), [judge])
+    planned = plan_judge(judge, chosen, ui.note)
     _check_lines(planned, lines)
     try:
-        found = judge_texts(planned, [line.text for line in lines], ui, chosen.arguments)
+        texts = [line.text for line in lines]
+        found = judge_texts(planned, texts, ui, chosen.arguments, request.stall_seconds)
     except StageCrash as crash:
-        typer.secho(f"judge {planned.judge.key} broke off: {crash}", fg="red", err=True)
+        broken = f"judge {planned.judge.key} broke off: {crash}"
+        typer.secho(plain(broken), fg="red", err=True)
         return 3
     write_lines(target, judged_lines(lines, found))
     for note in _told(lines, found):
@@ -132,15 +150,7 @@ def _told(lines: Sequence[Line], found: Sequence[Finding]) -> list[str]:
     return told
 
 
-def _judge_runs(
-    runs: Sequence[Path],
-    named: Sequence[str],
-    chosen: JudgeOptions,
-    baseline: Path | None,
-    suite: str | None,
-    leaderboard: Path | None,
-    as_json: bool,
-) -> int:
+def _judge_runs(runs: Sequence[Path], suite: str | None, request: Request, as_json: bool) -> int:
     import sys
 
     from bfpo_bench.cli.rejudged_view import print_rejudged
@@ -148,19 +158,7 @@ def _judge_runs(
     from bfpo_bench.judging import left_out
     from bfpo_bench.progress import Progress
     from bfpo_bench.rejudge import plan_rejudging, rejudge
-    from bfpo_bench.request import Request
 
-    request = Request(
-        models=(),
-        judges=tuple(named),
-        engine=chosen.engine,
-        engine_arguments=chosen.arguments,
-        judge_url=chosen.url,
-        judge_price=chosen.price,
-        max_cost=chosen.max_cost,
-        baseline=baseline,
-        leaderboard=leaderboard,
-    )
     ui = RichUi()
     with ui.stage("plan") as report:
         plan = plan_rejudging(runs, suite, request, lambda text: report(Progress(text)))

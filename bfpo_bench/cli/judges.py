@@ -36,9 +36,9 @@ def list_(json_: bool = typer.Option(False, "--json", help="Print JSON.")) -> No
 
         typer.echo(json.dumps([s.model_dump() for s in specs], indent=2))
         return
-    from rich.console import Console
+    from bfpo_bench.cli.ui import Terminal
 
-    console = Console()
+    console = Terminal()
     console.print(_wide(specs) if console.width >= _WIDE else _narrow(specs))
 
 

@@ -66,6 +66,8 @@ def evaluate(
     ),
     engine: options.Engine = "auto",
     engine_arg: options.EngineArgs = [],  # noqa: B006
+    trust_remote_code: options.TrustRemoteCode = [],  # noqa: B006
+    allow_pickle: options.AllowPickle = False,
     judge_url: options.JudgeUrl = None,
     judge_price: options.JudgePrice = None,
     max_cost: options.MaxCost = None,
@@ -83,13 +85,12 @@ def evaluate(
 
         bfpo-bench judges evaluate labelled.jsonl --judge refusal
     """
-    from rich.console import Console
-
     from bfpo_bench.cli.evaluate_view import as_json, print_evaluated, records
-    from bfpo_bench.cli.ui import RichUi
+    from bfpo_bench.cli.ui import RichUi, Terminal
     from bfpo_bench.judge_evaluation import evaluate_judges
     from bfpo_bench.judges.labelled import Reading
-    from bfpo_bench.judging import JudgeOptions, plan_judge
+    from bfpo_bench.judges.load import load_judge
+    from bfpo_bench.judging import JudgeOptions, check_trusted, plan_judge
     from bfpo_bench.runs.folder import check_writable
     from bfpo_bench.runs.jsonl import write_atomically
 
@@ -99,12 +100,16 @@ def evaluate(
     asked = JudgeOptions(
         engine=engine,
         arguments=options.engine_arguments(engine_arg),
+        trust_remote_code=tuple(trust_remote_code),
+        allow_pickle=allow_pickle,
         url=judge_url,
         price=options.judge_price(judge_price),
         max_cost=max_cost,
         offline=offline,
     )
-    planned = [plan_judge(name, asked, ui.note) for name in dict.fromkeys(judge)]
+    judges = [load_judge(name) for name in dict.fromkeys(judge)]
+    check_trusted(asked.trust_remote_code, (), judges)
+    planned = [plan_judge(judge, asked, ui.note) for judge in judges]
     reading = Reading(
         prompt=prompt_column,
         response=response_column,
@@ -122,5 +127,5 @@ def evaluate(
 
         typer.echo(json.dumps(as_json(evaluated, file, worst), indent=2))
     else:
-        print_evaluated(Console(), evaluated, file, worst)
+        print_evaluated(Terminal(), evaluated, file, worst)
     raise typer.Exit(3 if evaluated.faults else 0)

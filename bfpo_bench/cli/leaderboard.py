@@ -46,12 +46,11 @@ def show(
 
         typer.echo(to_json(table), nl=False)  # type: ignore[arg-type]
         return
-    from rich.console import Console
-
     from bfpo_bench.cli.render import leaderboard_tables
+    from bfpo_bench.cli.ui import Terminal
     from bfpo_bench.leaderboard.keys import read_keys
 
-    console = Console()
+    console = Terminal()
     for part in leaderboard_tables(table, read_keys(path)):  # type: ignore[arg-type]
         console.print(part)
 

@@ -53,7 +53,7 @@ def merge(
     if len(models) < 2:
         raise UserError("A merge takes at least two models: name another.")
     check_vacant(out)
-    from bfpo_bench.stages.process import Progress
+    from bfpo_bench.progress import Progress
     from bfpo_bench.training.merging import soup as soups
     from bfpo_bench.training.merging.checks import Ingredient, check_same_network
     from bfpo_bench.training.merging.tensor_files import parse_size
@@ -87,7 +87,7 @@ def merge(
 def _resolve(models: Sequence[str], ui: RichUi) -> list[Subject]:
     from bfpo_bench.engines.source import open_source
     from bfpo_bench.engines.subject import resolve_subject
-    from bfpo_bench.stages.process import Progress
+    from bfpo_bench.progress import Progress
     from bfpo_bench.training.merging.checks import check_format
 
     # First of all models, because to resolve one may take the hashing of its weights

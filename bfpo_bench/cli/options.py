@@ -138,6 +138,34 @@ AllowDrift = Annotated[
         help="Measure also on data that differ from the data lock's verified entries, and record it.",
     ),
 ]
+TrustRemoteCode = Annotated[
+    list[str],
+    typer.Option(
+        "--trust-remote-code",
+        metavar="MODEL",
+        help="Let this model, written as --model or --judge NAME=MODEL does, run code of its own. "
+        "Repeatable.",
+        show_default="no model's code is run",
+    ),
+]
+AllowPickle = Annotated[
+    bool,
+    typer.Option(
+        "--allow-pickle",
+        help="Load weights that PyTorch pickled, by its restricted unpickler, where a model has no "
+        "safetensors.",
+    ),
+]
+StallTimeout = Annotated[
+    float,
+    typer.Option(
+        "--stall-timeout",
+        metavar="MINUTES",
+        min=0,
+        help="End a stage that made no progress for so long: 0 for never. Loading, compiling and the "
+        "first answer of a phase may take four times as long.",
+    ),
+]
 Offline = Annotated[
     bool,
     typer.Option(
@@ -148,7 +176,10 @@ Offline = Annotated[
 
 
 def engine_arguments(pairs: list[str]) -> dict[str, Any]:
-    """KEY=VALUE pairs with YAML scalars as values. Raises UserError for one without '='."""
+    """KEY=VALUE pairs with YAML scalars as values.
+
+    Raises UserError for one without '=', and for those that would trust every model alike.
+    """
     import yaml
 
     from bfpo_bench.errors import UserError
@@ -160,7 +191,27 @@ def engine_arguments(pairs: list[str]) -> dict[str, Any]:
             raise UserError(
                 f"--engine-arg {pair!r} is not KEY=VALUE: write for example dtype=float32."
             )
-        found[key.strip()] = yaml.safe_load(value)
+        try:
+            found[key.strip()] = yaml.safe_load(value)
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            raise UserError(
+                f"The value of --engine-arg {pair!r} is not YAML: put it in quotes."
+            ) from error
+    if "trust_remote_code" in found:
+        raise UserError(
+            "--engine-arg trust_remote_code would hold for every model: name those that may run code "
+            "of their own with --trust-remote-code MODEL."
+        )
+    if "hf_token" in found:
+        raise UserError(
+            "--engine-arg hf_token would be written into the run's manifest: set HF_TOKEN in the "
+            "environment."
+        )
+    if found.get("load_format") in ("pt", "npcache"):
+        raise UserError(
+            f"--engine-arg load_format={found['load_format']} would read pickles: leave it out, and "
+            "give --allow-pickle where a model has nothing else."
+        )
     return found
 
 

@@ -29,6 +29,8 @@ def pairs(
     seed: options.Seed = 0,
     engine: options.Engine = "auto",
     engine_arg: options.EngineArgs = [],  # noqa: B006
+    trust_remote_code: options.TrustRemoteCode = [],  # noqa: B006
+    allow_pickle: options.AllowPickle = False,
     out: Path = typer.Option(
         Path("pairs"), metavar="DIR", help="For the runs and pairs.jsonl, which is replaced."
     ),
@@ -54,10 +56,8 @@ def pairs(
     """
     import sys
 
-    from rich.console import Console
-
     from bfpo_bench.cli.pairs_view import as_json, lines, none_left, table
-    from bfpo_bench.cli.ui import RichUi, plain
+    from bfpo_bench.cli.ui import RichUi, Terminal, plain
     from bfpo_bench.errors import UserError
     from bfpo_bench.request import Request
     from bfpo_bench.runs.jsonl import write_atomically
@@ -70,6 +70,8 @@ def pairs(
         models=tuple(model),
         engine=engine,
         engine_arguments=options.engine_arguments(engine_arg),
+        trust_remote_code=tuple(trust_remote_code),
+        allow_pickle=allow_pickle,
         judges=tuple(judge),
         max_new_tokens=max_new_tokens,
         seed=seed,
@@ -91,7 +93,7 @@ def pairs(
 
         typer.echo(json.dumps(as_json(collected, file, gathered.faults), indent=2))
     else:
-        console = Console()
+        console = Terminal()
         console.print(table(collected))
         for line in lines(collected, file, gathered.faults, request):
             console.print(plain(line), markup=False, highlight=False, soft_wrap=True)

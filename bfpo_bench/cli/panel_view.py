@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bfpo_bench.cli.ui import plain, printable
+from bfpo_bench.cli.ui import plain
 from bfpo_bench.runs.records import ResponseKey
 from bfpo_bench.scoring.panel import PairAgreement, Panel, Split
 
@@ -46,12 +46,12 @@ def panel_table(panel: Panel) -> RenderableType:
 
 
 def _names(pair: PairAgreement) -> str:
-    return printable(f"{pair.a} and {pair.b}")
+    return plain(f"{pair.a} and {pair.b}")
 
 
 def _kappa(pair: PairAgreement) -> str:
     if pair.undefined is not None:
-        return printable(f"undefined: {pair.undefined}")
+        return plain(f"undefined: {pair.undefined}")
     return kappa_text(pair.kappa, pair.ci_low, pair.ci_high)
 
 

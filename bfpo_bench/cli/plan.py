@@ -15,6 +15,8 @@ def plan(
     tasks: options.Tasks = None,
     engine: options.Engine = "auto",
     engine_arg: options.EngineArgs = [],  # noqa: B006
+    trust_remote_code: options.TrustRemoteCode = [],  # noqa: B006
+    allow_pickle: options.AllowPickle = False,
     judge: options.Judges = [],  # noqa: B006
     judge_url: options.JudgeUrl = None,
     judge_price: options.JudgePrice = None,
@@ -31,6 +33,7 @@ def plan(
     strict: options.Strict = False,
     allow_drift: options.AllowDrift = False,
     offline: options.Offline = False,
+    stall_timeout: options.StallTimeout = 30,
     json_: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
     """Check everything that `run` would use and say what it would do. No model is loaded.
@@ -38,12 +41,10 @@ def plan(
     Takes the options of `run`; without --model it plans the suite alone. Counts are the tasks'
     own, tokens are estimates: prompts of average length, answers as long as they may be.
     """
-    from rich.console import Console
-
-    from bfpo_bench.cli.ui import RichUi, plain
+    from bfpo_bench.cli.ui import RichUi, Terminal, plain
     from bfpo_bench.plan import make_plan
+    from bfpo_bench.progress import Progress
     from bfpo_bench.request import Request
-    from bfpo_bench.stages.process import Progress
 
     request = Request(
         models=tuple(model),
@@ -51,6 +52,8 @@ def plan(
         tasks=tasks,
         engine=engine,
         engine_arguments=options.engine_arguments(engine_arg),
+        trust_remote_code=tuple(trust_remote_code),
+        allow_pickle=allow_pickle,
         judges=tuple(judge),
         judge_url=judge_url,
         judge_price=options.judge_price(judge_price),
@@ -67,6 +70,7 @@ def plan(
         strict=strict,
         allow_drift=allow_drift,
         offline=offline,
+        stall_minutes=stall_timeout,
     )
     with RichUi().stage("plan") as report:
         found = make_plan(request, lambda text: report(Progress(text)))
@@ -77,7 +81,7 @@ def plan(
 
         typer.echo(json.dumps(as_json(found), indent=2))
         return
-    console = Console()
+    console = Terminal()
     console.print(table(found))
     for line in lines(found):
         console.print(plain(line), markup=False, highlight=False, soft_wrap=True)

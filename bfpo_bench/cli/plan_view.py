@@ -9,6 +9,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from bfpo_bench.cli.ui import plain
 from bfpo_bench.engines.subject import Subject
 from bfpo_bench.judging import PlannedJudge
 from bfpo_bench.plan import Plan, TaskEstimate
@@ -17,7 +18,7 @@ from bfpo_bench.plan import Plan, TaskEstimate
 def table(plan: Plan) -> Table:
     """The tasks by cell: documents, requests, tokens."""
     found = Table(
-        title=f"{plan.suite.name}@{plan.suite.version}: {plan.suite.title}",
+        title=plain(f"{plan.suite.name}@{plan.suite.version}: {plan.suite.title}"),
         title_justify="left",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),

@@ -6,11 +6,10 @@ import json
 from collections.abc import Sequence
 
 import typer
-from rich.console import Console
 
 from bfpo_bench.cli.panel_view import panel_table
 from bfpo_bench.cli.render import leaderboard_tables, outcome_table, task_table
-from bfpo_bench.cli.ui import plain
+from bfpo_bench.cli.ui import Terminal, plain
 from bfpo_bench.leaderboard.keys import read_keys
 from bfpo_bench.leaderboard.rows import read_leaderboard
 from bfpo_bench.rejudge import Rejudged, Rejudging
@@ -22,7 +21,7 @@ def print_rejudged(plan: Rejudging, done: Sequence[Rejudged], as_json: bool) -> 
         told = [{"run": str(r.folder.path), "scores": r.scores.model_dump()} for r in done]
         typer.echo(json.dumps(told, indent=2))
         return
-    console = Console()
+    console = Terminal()
     for one in done:
         console.print(task_table(one.scores))
         console.print(outcome_table(one.scores))

@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bfpo_bench.cli.ui import plain, printable
+from bfpo_bench.cli.ui import plain
 from bfpo_bench.leaderboard.keys import differences
 from bfpo_bench.leaderboard.rows import CELL_COLUMNS
 from bfpo_bench.leaderboard.view import Block, blocks
@@ -110,7 +110,7 @@ def task_table(scores: Scores) -> RenderableType:
             f"{', '.join(names)} ({reason.rstrip('.')})" for reason, names in reasons.items()
         )
         told.append(f"Not scored, and left out of the means: {why}.")
-    table.caption = printable(" ".join(told)) if told else None
+    table.caption = plain(" ".join(told)) if told else None
     return _titled(f"{scores.model}: tasks (percent, higher is better, 95 % interval)", table)
 
 
@@ -151,7 +151,7 @@ def leaderboard_tables(
         if first is None:
             first = block
         else:
-            yield Text(_why_apart(first, block, keys) + "\n", style="dim")
+            yield Text(plain(_why_apart(first, block, keys)) + "\n", style="dim")
 
 
 def _block_table(block: Block) -> RenderableType:
@@ -164,7 +164,7 @@ def _block_table(block: Block) -> RenderableType:
         table.add_column(_HEADINGS[column], justify="right", no_wrap=True)
     for _, row in block.rows.iterrows():
         rank = "–" if pd.isna(row["rank"]) else str(row["rank"])
-        table.add_row(rank, printable(row["model"]), *(_stacked(row, c) for c in _COLUMNS))
+        table.add_row(rank, plain(row["model"]), *(_stacked(row, c) for c in _COLUMNS))
     return _titled(f"{block.suite}{partial}, comparability key {block.key}", table)
 
 
@@ -194,7 +194,7 @@ def _caption(block: Block) -> str:
     missing = sorted({m for cell in block.rows["missing"] for m in str(cell).split()})
     if missing:
         lines.append(f"Not scored, and left out of the means: {', '.join(map(short, missing))}.")
-    return printable(" ".join(lines))
+    return plain(" ".join(lines))
 
 
 def _why_apart(first: Block, block: Block, keys: Mapping[str, Mapping[str, Any]]) -> str:

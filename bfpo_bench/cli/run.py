@@ -15,6 +15,8 @@ def run(
     tasks: options.Tasks = None,
     engine: options.Engine = "auto",
     engine_arg: options.EngineArgs = [],  # noqa: B006
+    trust_remote_code: options.TrustRemoteCode = [],  # noqa: B006
+    allow_pickle: options.AllowPickle = False,
     judge: options.Judges = [],  # noqa: B006
     judge_url: options.JudgeUrl = None,
     judge_price: options.JudgePrice = None,
@@ -31,6 +33,7 @@ def run(
     strict: options.Strict = False,
     allow_drift: options.AllowDrift = False,
     offline: options.Offline = False,
+    stall_timeout: options.StallTimeout = 30,
     json_: bool = typer.Option(False, "--json", help="Print the scores as JSON."),
 ) -> None:
     """Measure models: respond, judge, score, and add a row each to the leaderboard.
@@ -50,6 +53,8 @@ def run(
         tasks=tasks,
         engine=engine,
         engine_arguments=options.engine_arguments(engine_arg),
+        trust_remote_code=tuple(trust_remote_code),
+        allow_pickle=allow_pickle,
         judges=tuple(judge),
         judge_url=judge_url,
         judge_price=options.judge_price(judge_price),
@@ -66,5 +71,6 @@ def run(
         strict=strict,
         allow_drift=allow_drift,
         offline=offline,
+        stall_minutes=stall_timeout,
     )
     raise typer.Exit(execute_and_print(request, ["bfpo-bench", *sys.argv[1:]], json_))

@@ -51,11 +51,10 @@ def tasks(
             json.dumps([s.model_dump(mode="json", exclude={"path"}) for s in specs], indent=2)
         )
         return
-    from rich.console import Console
-
     from bfpo_bench.cli.tasks_view import long_table, table
+    from bfpo_bench.cli.ui import Terminal
 
-    console = Console()
+    console = Terminal()
     if long:
         console.print(long_table(found, specs, _revisions(found), console.width))
     else:

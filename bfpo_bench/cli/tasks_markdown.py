@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import get_args
 
 from bfpo_bench.cli.tasks_words import chance, judge, metric_and_direction
+from bfpo_bench.cli.ui import plain
 from bfpo_bench.suite.tasks import Cell, TaskSpec
 
 _ABOUT = """\
@@ -79,4 +80,4 @@ def _data(task: TaskSpec) -> list[str]:
 
 def _escaped(text: str) -> str:
     """Text that stays within its cell."""
-    return " ".join(text.split()).replace("|", "\\|")
+    return plain(" ".join(text.split())).replace("|", "\\|")

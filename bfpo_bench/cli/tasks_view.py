@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bfpo_bench.cli.tasks_words import chance, judge, metric_and_direction, revision
-from bfpo_bench.cli.ui import plain, printable
+from bfpo_bench.cli.ui import plain
 from bfpo_bench.suite.suites import Suite
 from bfpo_bench.suite.tasks import TaskSpec
 
@@ -32,7 +32,7 @@ def table(suite: Suite, tasks: Sequence[TaskSpec]) -> Table:
         found.add_row(Text(cell, style="bold"))
         for task in (t for t in tasks if t.cell == cell):
             by = " or ".join(task.judged_by) or task.metric
-            found.add_row(f" {task.name}", _documents(suite, task), by, printable(task.family))
+            found.add_row(f" {task.name}", _documents(suite, task), by, plain(task.family))
     return found
 
 
@@ -68,7 +68,7 @@ def _widths(width: int) -> tuple[int, int, int, int]:
 
 def _empty(suite: Suite) -> Table:
     return Table(
-        title=f"{suite.name}@{suite.version}: {suite.title}",
+        title=plain(f"{suite.name}@{suite.version}: {suite.title}"),
         title_justify="left",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),

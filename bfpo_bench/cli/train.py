@@ -83,7 +83,9 @@ def check_installed() -> None:
 
 def _print(trained: Trained, json_: bool) -> None:
     if json_:
-        typer.echo(trained.manifest.model_dump_json(indent=1))
+        import json
+
+        typer.echo(json.dumps(trained.manifest.model_dump(mode="json"), indent=1))
         return
     if trained.already:
         typer.echo(f"{trained.folder} is trained already; delete it to train it again.")

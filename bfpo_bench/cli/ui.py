@@ -1,13 +1,14 @@
-"""Progress on a terminal, and in a log file when there is none. All of it goes to stderr."""
+"""What commands print: a terminal that takes every text literally, and progress on stderr, or in a
+log file when there is none."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -17,32 +18,48 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.segment import Segment
 
 from bfpo_bench.progress import Progress as StageProgress
 from bfpo_bench.progress import Report
 
 
 def plain(text: str) -> str:
-    """Text without control characters: model names and model output are not ours."""
-    return "".join(c for c in text if c.isprintable() or c == " ")
+    """Text on one line without control characters: model names and model output are not ours.
+
+    White space of any kind is a space; what cannot be seen, or turns the writing round, is left out.
+    """
+    return "".join(c if c.isprintable() else " " if c.isspace() else "" for c in text)
 
 
-def printable(text: str) -> str:
-    """Text for a terminal: without control characters, and with rich's markup taken literally."""
-    return escape(plain(text))
+class Terminal(Console):
+    """A console that takes every text literally: markup, names of emoji and control characters have
+    no meaning in it, whatever they came with."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, **options)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            if segment.control or segment.text.isprintable() or segment.text == "\n":
+                yield segment
+            else:
+                yield segment._replace(text="\n".join(map(plain, segment.text.split("\n"))))
 
 
 class RichUi:
     """Notes as lines, stages as progress bars."""
 
     def __init__(self) -> None:
-        self.console = Console(stderr=True)
+        self.console = Terminal(stderr=True)
         if not self.console.is_terminal:
             # Downloads draw bars of their own, which a log file would keep frame by frame
             os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
     def note(self, text: str) -> None:
-        self.console.print(printable(text), highlight=False, soft_wrap=True)
+        self.console.print(plain(text), highlight=False, soft_wrap=True)
 
     @contextmanager
     def stage(self, title: str) -> Iterator[Report]:
@@ -52,14 +69,14 @@ class RichUi:
             return
         columns = (
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=self.console, transient=True) as bars:
-            bar = bars.add_task(printable(title), total=None)
+            bar = bars.add_task(plain(title), total=None)
             phase = ""
 
             def report(progress: StageProgress) -> None:
@@ -68,7 +85,7 @@ class RichUi:
                     phase = progress.phase
                     bars.reset(
                         bar,
-                        description=printable(f"{title}: {phase}"),
+                        description=plain(f"{title}: {phase}"),
                         total=progress.total or None,
                     )
                 bars.update(bar, completed=progress.done, total=progress.total or None)

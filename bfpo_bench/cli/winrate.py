@@ -58,9 +58,9 @@ def winrate(
 
         typer.echo(json.dumps([asdict(r) for r in records], indent=2))
         return
-    from rich.console import Console
+    from bfpo_bench.cli.ui import Terminal
 
-    console = Console()
+    console = Terminal()
     for part in _tables(records):
         console.print(part)
 
@@ -114,7 +114,7 @@ def _table(records: Sequence[ModelRecord]) -> RenderableType:
     from rich import box
     from rich.table import Table
 
-    from bfpo_bench.cli.ui import printable
+    from bfpo_bench.cli.ui import plain
 
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("model", overflow="fold")
@@ -123,7 +123,7 @@ def _table(records: Sequence[ModelRecord]) -> RenderableType:
         table.add_column(name, justify="right", no_wrap=True)
     for r in records:
         table.add_row(
-            printable(r.generator),
+            plain(r.generator),
             f"{r.n:,}",
             _number(r.win_rate),
             _number(r.standard_error),

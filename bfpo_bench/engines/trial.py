@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import json
 import os
@@ -12,10 +11,12 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+
+from bfpo_bench import watcher
 
 MARK = "@@bfpo-bench-answer@@"
 """Begins the line with the answer: libraries log to the same stdout."""
@@ -54,29 +55,31 @@ def attempt(
     `look` is a function at the top of an importable module; its answer must fit into JSON.
     `environ` is added to this process's environment.
     """
+    owner, held = os.pipe()
     # The child gets this process's path: in a folder that holds a clone of vLLM, `-c` alone would
     # import the clone.
     code = (
         f"import sys; sys.path[:] = {sys.path!r}; from bfpo_bench.engines.trial import _answer; "
-        f"_answer({look.__module__!r}, {look.__name__!r})"
+        f"_answer({look.__module__!r}, {look.__name__!r}, {owner})"
     )
     with tempfile.TemporaryFile("w+", errors="replace") as said:
-        # A file and not a pipe, and a session of its own: a grandchild that survives the child
-        # would hold the pipe open.
+        # A file and not a pipe: a grandchild that survives the child would hold the pipe open.
         child = subprocess.Popen(
             [sys.executable, "-c", code],
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=subprocess.STDOUT,
             env={**os.environ, **(environ or {})},
-            start_new_session=True,
+            pass_fds=(owner,),
         )
+        os.close(owner)
         try:
             code_returned: int | None = child.wait(timeout)
         except subprocess.TimeoutExpired:
             code_returned = None
         finally:
-            _end_group(child)
+            os.close(held)
+            _end(child)
         said.seek(0)
         lines = said.read().splitlines()
     if code_returned is None:
@@ -84,20 +87,20 @@ def attempt(
     return _read(lines, code_returned)
 
 
-def _end_group(child: subprocess.Popen[bytes]) -> None:
-    """End the child and what it left behind: asked first, since vLLM's parts own shared memory."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGTERM)
-        for _ in range(50):
-            child.poll()
-            os.killpg(child.pid, 0)
-            time.sleep(0.1)
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """Its watcher ends what it left behind. Where the watcher itself was killed, the group goes."""
+    with suppress(subprocess.TimeoutExpired):
+        child.wait(watcher.ENDING_SECONDS)
+    with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
 
 
-def _answer(module: str, name: str) -> None:
-    """What runs in the child."""
+def _answer(module: str, name: str, owner: int) -> None:
+    """What runs in the child; `owner` is a pipe that closes with the process that waits for it."""
+    if child := watcher.split():
+        watcher.watch(child, owner)
+    os.close(owner)
     answer = getattr(importlib.import_module(module), name)()
     print(f"\n{MARK}{json.dumps(answer)}", flush=True)
     # A library whose clean-up hangs at exit has answered all the same.

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
 import os
 import signal
-import subprocess
+import time
 import traceback
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeVar
 
+from bfpo_bench import watcher
 from bfpo_bench.errors import DISK_FAULTS, UserError, disk_sentence, first_line
 from bfpo_bench.progress import Progress, Report
+from bfpo_bench.stages.silence import Silence
 
 T = TypeVar("T")
 
-_PR_SET_PDEATHSIG = 1
 _WATCH_SECONDS = 0.5
+_CLOSING_SECONDS = 20
+_TELL_SECONDS = 0.1
 
 
 class StageCrash(Exception):
-    """The stage's process ended without a result: killed, out of memory, or a bug. `log` says more."""
+    """The stage ended without a result: killed, out of memory, hanging, or a bug. `log` says more."""
 
     def __init__(self, stage: str, reason: str, log: Path) -> None:
         super().__init__(f"stage {stage} {reason}; its log is {log}")
@@ -40,34 +43,48 @@ def run_stage(
     log: Path,
     report: Report,
     environment: dict[str, str] | None = None,
+    stall_seconds: float | None = None,
 ) -> T:
     """`target(job, report)` in a spawned process; returns what it returns.
 
-    What the stage prints goes to `log`. Raises UserError as the stage raised it, StageCrash when
-    the process died; on KeyboardInterrupt the stage and all its children are killed first.
+    What the stage prints goes to `log`. A stage that tells of no progress for `stall_seconds` (see
+    `Silence`; None: for ever) is ended. Raises UserError as the stage raised it, StageCrash when
+    the process died or hung; on KeyboardInterrupt the stage and all it started are ended first.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
+    log.touch()
     context = multiprocessing.get_context("spawn")
     _quiet_tracker()
     ours, theirs = context.Pipe(duplex=False)
-    # The stage's guard reads from this pipe and gets EOF when this process is gone, however it went
-    guard_read, guard_write = context.Pipe(duplex=False)
+    # The stage's watcher reads from this pipe and gets EOF when this process is gone, however it went
+    owner_read, owner_write = context.Pipe(duplex=False)
     process = context.Process(
-        target=_main,
-        args=(target, job, theirs, guard_read, str(log), environment or {}, os.getpid()),
+        target=_main, args=(target, job, theirs, owner_read, str(log), environment or {})
     )
-    process.start()
-    theirs.close()
-    guard_read.close()
     try:
-        result = _receive(name, ours, process, log, report)
+        _start(process)
+        theirs.close()
+        owner_read.close()
+        result = _receive(name, ours, process, log, report, Silence(stall_seconds))
         # Its result is here: let it close its engine in peace, but not for ever
-        process.join(timeout=20)
+        process.join(timeout=_CLOSING_SECONDS)
         return result
     finally:
-        guard_write.close()
+        owner_write.close()
         ours.close()
-        _kill_group(process)
+        _end(process)
+
+
+def _start(process: Any) -> None:
+    """In a thread, because Ctrl-C interrupts the main one: half started, a process complains aloud."""
+
+    def start() -> None:
+        # The child begins with them blocked: Ctrl-C reaches the whole group of a terminal
+        signal.pthread_sigmask(signal.SIG_BLOCK, watcher.STOPS)
+        process.start()
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(start).result()
 
 
 def _quiet_tracker() -> None:
@@ -87,11 +104,15 @@ def _quiet_tracker() -> None:
             os.environ["PYTHONWARNINGS"] = before
 
 
-def _receive(name: str, ours: Connection, process: Any, log: Path, report: Report) -> Any:
+def _receive(
+    name: str, ours: Connection, process: Any, log: Path, report: Report, silence: Silence
+) -> Any:
+    wait = min(_WATCH_SECONDS, silence.limit)
     while True:
         # A process that the stage forked may hold the pipe open after the stage is dead: no EOF then
-        while not ours.poll(_WATCH_SECONDS) and process.is_alive():
-            pass
+        while not ours.poll(wait) and process.is_alive():
+            if silence.lasts(wait):
+                raise StageCrash(name, silence.reason(), log)
         try:
             if not ours.poll():
                 raise EOFError
@@ -100,6 +121,7 @@ def _receive(name: str, ours: Connection, process: Any, log: Path, report: Repor
             process.join()
             raise StageCrash(name, _exit_reason(process.exitcode), log) from None
         if kind == "progress":
+            silence.heard(value)
             report(value)
         elif kind == "result":
             return value
@@ -117,40 +139,41 @@ def _exit_reason(code: int | None) -> str:
     return f"ended with exit status {code}"
 
 
-def _kill_group(process: Any) -> None:
-    """The stage leads its own group: whatever it started and left behind goes with it."""
+def _end(process: Any) -> None:
+    """The watcher ends all that the stage started. Where the watcher itself was killed, or cannot, the
+    group goes."""
+    if process.pid is None:
+        return
+    with suppress(ProcessLookupError):
+        if os.getpgid(process.pid) != process.pid:
+            # Still importing: it watches nothing yet, and has started nothing
+            process.kill()
+    process.join(timeout=watcher.ENDING_SECONDS)
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-    process.join(timeout=0)
     if process.is_alive():
         process.kill()
-        process.join()
+        process.join(timeout=1)
 
 
 def _main(
     target: Callable[[Any, Report], Any],
     job: Any,
     results: Connection,
-    guard: Connection,
+    owner: Connection,
     log: str,
     environment: dict[str, str],
-    parent: int,
 ) -> None:
-    os.setsid()
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
     os.environ.update(environment)
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
-    _start_guard(guard)
-
-    def report(progress: Progress) -> None:
-        results.send(("progress", progress))
-
+    if stage := watcher.split():
+        results.close()
+        watcher.watch(stage, owner.fileno())
+    owner.close()
     try:
-        results.send(("result", target(job, report)))
+        results.send(("result", target(job, _Telling(results))))
     except UserError as error:
         traceback.print_exc()
         results.send(("user_error", str(error)))
@@ -164,16 +187,17 @@ def _main(
         results.send(("crash", f"{type(error).__name__}: {first_line(error)}"))
 
 
-def _start_guard(guard: Connection) -> None:
-    """A shell that waits for the parent's end of the pipe to close, then kills this process group.
+class _Telling:
+    """The stage's report: at most ten a second go over the pipe, and always a phase's first and last."""
 
-    PDEATHSIG ends the stage alone; engines start processes of their own, which this reaches.
-    """
-    subprocess.Popen(
-        ["/bin/sh", "-c", f"read _ <&{guard.fileno()}; kill -9 0"],
-        pass_fds=(guard.fileno(),),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    guard.close()
+    def __init__(self, results: Connection) -> None:
+        self._results = results
+        self._phase: str | None = None
+        self._last = 0.0
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.monotonic()
+        turned = progress.phase != self._phase or progress.done == progress.total > 0
+        if turned or now - self._last >= _TELL_SECONDS:
+            self._phase, self._last = progress.phase, now
+            self._results.send(("progress", progress))

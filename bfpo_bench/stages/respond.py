@@ -151,24 +151,24 @@ def _score(
         results = engine.loglikelihoods([scoring[i][0] for i in todo])
         for done, (position, likelihood) in enumerate(results, 1):
             choice, cut = built[todo[position]], scoring[todo[position]][1]
-            report(Progress(phase, done, total))
             if isinstance(likelihood, Failure):
                 broken[choice.task] = (
                     f"the engine failed on choice {choice.choice} of its document {choice.doc_id} "
                     f"({likelihood.reason}); the same command asks again"
                 )
-                continue
-            file.append(
-                StoredLikelihood(
-                    choice.task,
-                    choice.doc_id,
-                    choice.choice,
-                    likelihood.logprob,
-                    likelihood.greedy,
-                    engine.name,
-                    cut,
-                ).dump()
-            )
+            else:
+                file.append(
+                    StoredLikelihood(
+                        choice.task,
+                        choice.doc_id,
+                        choice.choice,
+                        likelihood.logprob,
+                        likelihood.greedy,
+                        engine.name,
+                        cut,
+                    ).dump()
+                )
+            report(Progress(phase, done, total))
     return broken
 
 

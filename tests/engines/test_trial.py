@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -77,6 +79,29 @@ def look():
     time.sleep(3600)
 """)
     assert attempt(look, timeout=3).reason == "no answer within 3 s"
+    assert _gone(int(pid_file.read_text()))
+
+
+def test_a_child_ends_with_the_process_that_waits_for_it(written: Written, tmp_path: Path) -> None:
+    """Also where that is killed, and has no time to end anything."""
+    pid_file = tmp_path / "child"
+    written(f"""
+def look():
+    open({str(pid_file)!r}, "w").write(str(os.getpid()))
+    time.sleep(3600)
+""")
+    script = f"""
+import sys
+sys.path[:] = {sys.path!r}
+from bfpo_bench.engines.trial import attempt
+from written_for_a_trial import look
+attempt(look, timeout=3600)
+"""
+    with subprocess.Popen([sys.executable, "-c", script]) as waiting:
+        while not (pid_file.exists() and pid_file.read_text()):
+            assert waiting.poll() is None
+            time.sleep(0.01)
+        waiting.kill()
     assert _gone(int(pid_file.read_text()))
 
 

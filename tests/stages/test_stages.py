@@ -130,26 +130,74 @@ class TestFaults:
             run(targets.leave_a_fork_and_die, str(tmp_path / "ids"), log)
         assert wait_until(lambda: not any(alive(p) for p in ids(tmp_path / "ids")))
 
+    def test_a_death_takes_a_daemon_along(self, log: Path, tmp_path: Path) -> None:
+        """One that left the stage's session, and has no parent when the stage is dead."""
+        with pytest.raises(StageCrash) as crash:
+            run(targets.leave_a_daemon_and_die, str(tmp_path / "ids"), log)
+        assert crash.value.reason == "was ended by SIGSEGV"
+        assert not any(alive(p) for p in ids(tmp_path / "ids"))
+
+
+class TestProgress:
+    def told(self, log: Path, sent: list[Progress]) -> list[Progress]:
+        seen: list[Progress] = []
+
+        def report(progress: Progress) -> None:
+            seen.append(progress)
+
+        run_stage("respond", targets.tell, sent, log=log, report=report)
+        return seen
+
+    def test_a_flood_does_not_come_through(self, log: Path) -> None:
+        """Ten a second: 20,000 that are told within a few seconds become some dozens."""
+        total = 20_000
+        seen = self.told(log, [Progress("responses", n, total) for n in range(total + 1)])
+        assert seen[0] == Progress("responses", 0, total)
+        assert seen[-1] == Progress("responses", total, total)
+        assert len(seen) < total / 50
+
+    def test_every_phase_is_told_of(self, log: Path) -> None:
+        sent = [Progress(f"loading task {n}") for n in range(30)]
+        assert self.told(log, sent) == sent
+
+
+class TestStalls:
+    def test_a_stage_that_hangs_is_ended_with_all_it_started(
+        self, log: Path, tmp_path: Path
+    ) -> None:
+        job = (Progress("responses", 1, 9), str(tmp_path / "ids"))
+        with pytest.raises(StageCrash) as crash:
+            run(targets.tell_and_hang, job, log, stall_seconds=2)
+        assert crash.value.reason == (
+            "made no progress for 2 seconds (give the same command again, or a longer "
+            "--stall-timeout)"
+        )
+        assert not any(alive(p) for p in ids(tmp_path / "ids"))
+
 
 PARENT = """
     import sys
     sys.path[:] = {path!r}
+    import os
     from pathlib import Path
-    from stage_targets import leave_children
+    from stage_targets import {target}
     from bfpo_bench.stages.process import run_stage
 
     if __name__ == "__main__":
         folder = Path({folder!r})
-        run_stage("respond", leave_children, str(folder / "ids"), log=folder / "log",
+        # Descriptors of two digits, as where sockets and files are open
+        opened = [os.dup(0) for _ in range(20)]
+        run_stage("respond", {target}, str(folder / "ids"), log=folder / "log",
                   report=lambda progress: None)
 """
 
 
-@pytest.fixture
-def family(tmp_path: Path) -> Any:
-    """A parent that runs a stage that has two children: its process, and the other three's ids."""
+@pytest.fixture(params=["leave_children", "leave_a_daemon"])
+def family(tmp_path: Path, request: pytest.FixtureRequest) -> Any:
+    """A parent that runs a stage that has children, or a daemon: its process, and the others' ids."""
     script = tmp_path / "parent.py"
-    script.write_text(textwrap.dedent(PARENT.format(path=sys.path, folder=str(tmp_path))))
+    code = PARENT.format(path=sys.path, folder=str(tmp_path), target=request.param)
+    script.write_text(textwrap.dedent(code))
     parent = subprocess.Popen(
         [sys.executable, str(script)],
         stderr=subprocess.PIPE,

@@ -13,6 +13,7 @@ from typing import Any
 
 from bfpo_bench.errors import UserError
 from bfpo_bench.stages.process import Progress, Report
+from bfpo_bench.stages.respond import RespondJob, RespondResult, respond
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(600)"]
 
@@ -74,9 +75,7 @@ def leave_children(job: str, report: Report) -> None:
         time.sleep(600)
         os._exit(0)
     ids = f"{os.getpid()} {program.pid} {forked}"
-    draft = Path(job + ".draft")
-    draft.write_text(ids)
-    draft.rename(job)
+    _write(job, ids)
     report(Progress("sleeping"))
     time.sleep(600)
 
@@ -95,3 +94,57 @@ def leave_a_fork_and_die(job: str, report: Report) -> None:
         os._exit(0)
     Path(job).write_text(f"{os.getpid()} {forked}")
     os._exit(7)
+
+
+def leave_a_daemon(job: str, report: Report) -> None:
+    """Start a process that leaves session and group, heeds no SIGTERM and loses its parent, as daemons
+    do; write the ids of this one and of that into the file `job`, and sleep."""
+    stage = os.getpid()
+    if os.fork() == 0:
+        os.setsid()
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if os.fork() == 0:
+            os.setpgid(0, 0)
+            _write(job, f"{stage} {os.getpid()}")
+            time.sleep(600)
+        os._exit(0)
+    time.sleep(600)
+
+
+def leave_a_daemon_and_die(job: str, report: Report) -> None:
+    if os.fork() == 0:
+        os.setsid()
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        _write(job, str(os.getpid()))
+        time.sleep(600)
+    while not Path(job).exists():
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def _write(path: str, text: str) -> None:
+    """In one step: a reader sees all of it or no file."""
+    draft = Path(path + ".draft")
+    draft.write_text(text)
+    draft.rename(path)
+
+
+def tell(job: list[Progress], report: Report) -> None:
+    for progress in job:
+        report(progress)
+
+
+def tell_and_hang(job: tuple[Progress, str], report: Report) -> None:
+    report(job[0])
+    leave_children(job[1], lambda _: None)
+
+
+def respond_and_die(job: RespondJob, report: Report) -> RespondResult:
+    """The respond stage; asking the stories model, its process breaks off at the third response."""
+
+    def told(progress: Progress) -> None:
+        report(progress)
+        if progress.phase == "responses" and progress.done == 3 and "stories" in job.run.name:
+            os.kill(os.getpid(), signal.SIGSEGV)
+
+    return respond(job, told)

@@ -17,8 +17,6 @@ from bfpo_bench.progress import Progress, Report
 
 Runner = Callable[[Work, Sequence[Item], dict[str, Any], Report], Iterator[tuple[int, Finding]]]
 
-_REPORT_EVERY = 20
-
 
 def findings(
     work: Work,
@@ -54,8 +52,7 @@ def findings(
                 remembered.add(sha, finding)
             yield from ((position, finding) for position in places[sha])
             done += 1
-            if done % _REPORT_EVERY == 0 or done == len(asked):
-                report(Progress("verdicts", done, len(asked)))
+            report(Progress("verdicts", done, len(asked)))
 
 
 def shown(spec: JudgeSpec, item: Item) -> Item:

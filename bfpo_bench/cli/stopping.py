@@ -1,0 +1,108 @@
+"""Ctrl-C, SIGTERM and a closed terminal stop a command in one way, and within seconds."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any
+
+import typer
+
+from bfpo_bench.watcher import STOPS
+
+EXIT_CODE = 130
+PATIENCE_SECONDS = 6.0
+SENTENCE = "stopped; the same command goes on from here"
+
+_CLEAR_LINE_AND_SHOW_CURSOR = "\r\x1b[2K\x1b[?25h"
+_before: dict[signal.Signals, Any] = {}
+
+
+class Stop:
+    """`asked`: the user, a scheduler or a closing terminal wants the command to end."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._said = False
+
+    def say(self) -> None:
+        """The last line of a stopped command, once. A terminal that is gone hears nothing."""
+        if self._said:
+            return
+        self._said = True
+        with suppress(OSError):
+            if sys.stderr.isatty():
+                sys.stderr.write(_CLEAR_LINE_AND_SHOW_CURSOR)
+            typer.secho(SENTENCE, fg="yellow", err=True)
+
+
+@contextmanager
+def stopping() -> Iterator[Stop]:
+    """Within it, the first of these signals is KeyboardInterrupt; those that follow change nothing.
+
+    A command that has not ended `PATIENCE_SECONDS` later (it waits in a library for a download, say)
+    is ended as it is: what was finished is stored, and stages end with it. A signal that was ignored
+    before, as under nohup, stays ignored.
+    """
+    stop = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        if not stop.asked:
+            stop.asked = True
+            raise KeyboardInterrupt
+
+    # Told by the system at once, while handlers wait for the main thread to come back to Python
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    threading.Thread(target=_end_late, args=(reading, stop), daemon=True).start()
+    wakeup = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    for number in STOPS:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            _before[number] = signal.signal(number, hear)
+    try:
+        yield stop
+    finally:
+        if stop.asked:
+            # The end of the interpreter is not disturbed either: Python would undo handlers first
+            for number in _before:
+                signal.signal(number, signal.SIG_IGN)
+        else:
+            _restore(wakeup)
+            os.close(writing)
+
+
+def _restore(wakeup: int) -> None:
+    signal.set_wakeup_fd(wakeup)
+    for number, handler in _before.items():
+        signal.signal(number, handler)
+    _before.clear()
+
+
+def _end_late(reading: int, stop: Stop) -> None:
+    """The thread that waits for a signal, and then for the command to end."""
+    with open(reading, "rb", buffering=0) as signals:
+        while (number := signals.read(1)) and number[0] not in STOPS:
+            pass
+        if number:
+            # With the pipe open: Python complains of signals that it cannot write
+            time.sleep(PATIENCE_SECONDS)
+            stop.say()
+            os._exit(EXIT_CODE)
+
+
+def _forked() -> None:
+    """A process forked from this one, as data loaders do, is no command and stops as it likes."""
+    if _before:
+        _restore(-1)
+
+
+os.register_at_fork(after_in_child=_forked)
