@@ -11,12 +11,14 @@ from typing import Any
 from bfpo_bench.engines.select import EngineChoice, check_engine, choose_engine
 from bfpo_bench.engines.subject import Subject, resolve_subject
 from bfpo_bench.engines.transformers import check_arguments
+from bfpo_bench.engines.trust import Trust
 from bfpo_bench.errors import UserError
 from bfpo_bench.hub import go_offline, is_offline
 from bfpo_bench.judges.baseline import baseline_answers
 from bfpo_bench.judges.judge import Judge
 from bfpo_bench.judges.load import load_judges
-from bfpo_bench.judging import PlannedJudge, plan_judge
+from bfpo_bench.judging import PlannedJudge, check_trusted, plan_judge
+from bfpo_bench.leaderboard.rows import check_columns
 from bfpo_bench.request import Request, judge_options, pull_command, settings_of, suite_of
 from bfpo_bench.runs.folder import RunFolder
 from bfpo_bench.runs.identity import Settings, digest, run_id
@@ -100,6 +102,7 @@ def make_plan(request: Request, progress: Callable[[str], None] = lambda _: None
     check_engine(request.engine)
     suite = suite_of(request)
     tasks = tuple(select_tasks(suite, request.tasks))
+    check_columns(t.name for t in tasks)
     judges = judges_of(suite, tasks, request)
     lock = lock_of_suite(suite.data_lock)
     if request.offline or is_offline():
@@ -145,11 +148,14 @@ def _plan_runs(
     runs: dict[str, PlannedRun] = {}
     for given in request.models:
         progress(f"looking at {given}")
-        subject = resolve_subject(given, progress)
+        trust = Trust(given in request.trust_remote_code, request.allow_pickle)
+        subject = resolve_subject(given, progress, trust)
         progress(f"choosing an engine for {subject.name}")
         engine = choose_engine(request.engine, subject.name, subject.config, settings.context)
         if engine.name == "transformers":
             check_arguments(request.engine_arguments)
+        if engine.name == "null":
+            subject = subject.renamed(f"{subject.name} (null engine)")
         name = run_id(subject.identity, settings)
         if name in runs:
             raise UserError(
@@ -162,9 +168,11 @@ def _plan_runs(
 def judges_of(suite: Suite, tasks: Sequence[TaskSpec], request: Request) -> list[Judge]:
     """Those named, else the suite's, and those that join by themselves.
 
-    Raises UserError for judges that cannot be, and for a baseline that none of them would use.
+    Raises UserError for judges that cannot be, for a baseline that none of them would use, and for a
+    trusted model that is none of the request.
     """
     judges = load_judges(request.judges or suite.judges, tasks)
+    check_trusted(request.trust_remote_code, request.models, judges)
     if request.baseline is not None and not any(j.spec.kind == "preference" for j in judges):
         raise UserError(
             "--baseline is what a judge of preferences compares with, and none is named: name one, "

@@ -14,7 +14,14 @@ from rule_judges import asked, rule, rule_folder
 from bfpo_bench.errors import UserError
 from bfpo_bench.judges.item import Text
 from bfpo_bench.judges.prompts import PromptTemplate
-from bfpo_bench.judging import JudgeOptions, PlannedJudge, judge_texts, plan_judge, told
+from bfpo_bench.judging import (
+    JudgeOptions,
+    PlannedJudge,
+    judge_texts,
+    left_out,
+    plan_judge,
+    told,
+)
 from bfpo_bench.progress import Progress, Report
 from bfpo_bench.stages.process import StageCrash
 
@@ -111,6 +118,31 @@ class TestMemory:
         rule_folder(folder, "harm", "'harmless'", **fields)
         assert plan_judge(f"{folder}={STORIES}", LOCAL).memory != before
 
+    def test_another_context(self, judge: PlannedJudge) -> None:
+        """A judge that was shown less of an answer may find otherwise; a longer context than any
+        judge is given changes nothing."""
+
+        def given(tokens: object) -> PlannedJudge:
+            arguments = {"max_model_len": tokens}
+            return plan_judge(f"yesno={REFUSER}", replace(LOCAL, arguments=arguments))
+
+        short = given(100)
+        assert (short.context, short.work({}).context) == (100, 100)
+        assert short.identity() == judge.identity() | {"context": 100}
+        assert short.memory != judge.memory
+        assert (given(8192), given(9000)) == (judge, judge)
+        assert judge.context == 8192
+        for wrong in (1, "many"):
+            with pytest.raises(UserError, match="max_model_len must be a number of tokens, not"):
+                given(wrong)
+
+    def test_its_adapter_and_what_that_stands_on(self, judge: PlannedJudge) -> None:
+        assert judge.subject is not None
+        assert judge.identity()["revision"] == judge.subject.identity.weights
+        identity = judge.subject.identity.model_copy(update={"adapter": "a1", "weights": "b2"})
+        other = replace(judge, subject=replace(judge.subject, identity=identity))
+        assert other.identity()["revision"] == "a1 on b2"
+
     def test_judges_over_an_api_by_their_model(self) -> None:
         one, other = (plan_judge(f"rating=some/{m}", API) for m in ("model", "other"))
         assert None is not one.memory != other.memory is not None
@@ -131,7 +163,9 @@ class TestOverAnApi:
         assert url(API) == "http://127.0.0.1:9/v1"
 
     def test_an_address_that_is_none(self) -> None:
-        with pytest.raises(UserError, match=r"--judge-url localhost:8000 is no address: write for"):
+        with pytest.raises(
+            UserError, match=r"The judge's URL 'localhost:8000' is none: give one like"
+        ):
             plan_judge("rating=m", JudgeOptions(url="localhost:8000"))
 
     def test_offline_only_a_server_of_ones_own_will_do(self) -> None:
@@ -231,6 +265,17 @@ class TestTexts:
         with pytest.raises(StageCrash, match=r"stage judge-mine failed \(ZeroDivisionError") as it:
             judge_texts(mine, self.TEXTS, Heard())
         assert "ZeroDivisionError" in it.value.log.read_text()
+
+
+def test_judges_that_have_nothing_to_say() -> None:
+    """One that could not be had, one that was named in vain, one that joined in vain, and one at work."""
+    vain = plan_judge("refusal")
+    joined = replace(vain, judge=vain.judge.model_copy(update={"joined": True}))
+    lost = replace(joined, tasks=("t",), fault="Judge refusal: it is gone.")
+    assert left_out([vain, joined, lost, replace(vain, tasks=("t",))]) == [
+        "judge refusal is left out: Judge refusal: it is gone. What it alone scores stays unscored.",
+        "judge refusal is not asked: none of the tasks takes a judge of refusal",
+    ]
 
 
 def test_what_a_stage_tells_of_itself() -> None:

@@ -55,6 +55,13 @@ class Likelihood:
     greedy: bool
 
 
+@dataclass(frozen=True)
+class Failure:
+    """The engine fails on this one request, also when it is asked alone; `reason` is one line."""
+
+    reason: str
+
+
 def check_finite(logprob: float) -> None:
     """Raises UserError for a log-probability that is no finite number: it would be a silent zero."""
     if not math.isfinite(logprob):
@@ -69,6 +76,8 @@ class ModelFiles:
     """A model on this disk: what every engine is built from.
 
     `context` is the number of tokens a forward pass may hold; `stop_tokens` end a generation.
+    `remote_code`: code of the model's own may run. `pickle`: its weights are PyTorch pickles, which
+    the user allowed; otherwise nothing but safetensors may be read.
     """
 
     folder: str
@@ -77,10 +86,16 @@ class ModelFiles:
     adapter: str | None = None
     seed: int = 0
     arguments: dict[str, Any] = field(default_factory=dict)
+    remote_code: bool = False
+    pickle: bool = False
 
 
 class Engine(Protocol):
-    """One loaded model. Results come as (position in the sequence given, result), as they finish."""
+    """One loaded model. Results come as (position in the sequence given, result), as they finish.
+
+    A request that the engine fails on has a Failure as its result, and the others their own. What
+    breaks every request raises.
+    """
 
     name: str
 
@@ -90,13 +105,15 @@ class Engine(Protocol):
 
     def generate(
         self, requests: Sequence[GenerationRequest]
-    ) -> Iterator[tuple[int, Generation]]: ...
+    ) -> Iterator[tuple[int, Generation | Failure]]: ...
 
     def loglikelihoods(
         self, requests: Sequence[ScoringRequest]
-    ) -> Iterator[tuple[int, Likelihood]]: ...
+    ) -> Iterator[tuple[int, Likelihood | Failure]]: ...
 
-    def choices(self, requests: Sequence[ChoiceRequest]) -> Iterator[tuple[int, tuple[float, ...]]]:
+    def choices(
+        self, requests: Sequence[ChoiceRequest]
+    ) -> Iterator[tuple[int, tuple[float, ...] | Failure]]:
         """The log-probability of each option, in nats and over the whole vocabulary."""
         ...
 

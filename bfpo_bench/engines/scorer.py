@@ -105,12 +105,12 @@ def without_padding(tokens: tuple[int, ...], pad: int | None) -> tuple[int, ...]
 def check_scorable(subject: Subject) -> None:
     """Raises UserError for a model without a score head that can be loaded here."""
     found = subject.config.get("architectures") or []
-    if not has_score_head(subject.config) and not any(a.endswith(_SUFFIX) for a in found):
+    own = subject.remote_code and f"AutoModel{_SUFFIX}" in (subject.config.get("auto_map") or ())
+    if not (own or has_score_head(subject.config) or any(a.endswith(_SUFFIX) for a in found)):
         named = ", ".join(found) or "none"
         raise UserError(
-            f"{subject.name} gives no scores that can be had here (architecture: {named}; code from "
-            f"a model's repository is not run): name a model of an architecture ...{_SUFFIX}, or one "
-            "of Beaver's."
+            f"{subject.name} gives no scores that can be had here (architecture: {named}): name a "
+            f"model of an architecture ...{_SUFFIX}, or one of Beaver's."
         )
     if subject.adapter is not None:
         raise UserError(

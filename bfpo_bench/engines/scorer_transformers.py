@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from bfpo_bench.engines.base import ModelFiles
-from bfpo_bench.engines.batching import Halving, RowSize, by_length, is_out_of_memory
+from bfpo_bench.engines.batching import Halving, RowSize, by_length
+from bfpo_bench.engines.loading import described, load_model
 from bfpo_bench.engines.scorer import ScoreRequest, has_score_head, without_padding
 from bfpo_bench.engines.transformers import check_arguments
-from bfpo_bench.errors import UserError, first_line
+from bfpo_bench.errors import UserError
 
 _HEADS = ("score.", "score_head.", "classifier.")
 """Where transformers' sequence classifiers keep their heads."""
@@ -34,49 +35,15 @@ class TransformersScorer:
 
     @classmethod
     def load(cls, files: ModelFiles) -> TransformersScorer:
-        """The model in `files.folder`; float32 on a CPU. Code from its repository is not run.
+        """The model in `files.folder`; float32 on a CPU.
 
         Raises UserError where it cannot be loaded, or its weights lack any part of the model.
         """
-        import torch
-
-        arguments = files.arguments
-        check_arguments(arguments)
-        device = arguments.get("device") or ("cuda" if torch.cuda.is_available() else "cpu")
-        dtype = arguments.get("dtype") or ("float32" if device == "cpu" else "auto")
-        try:
-            model = _read(files.folder, dtype)
-        except Exception as error:
-            # Truncated weights alone raise half a dozen classes, safetensors' own among them
-            if is_out_of_memory(error) or isinstance(error, UserError):
-                raise
-            reason = first_line(error)
-            raise UserError(
-                f"transformers cannot load {files.folder}: {reason}; check the folder's files."
-            ) from error
-        try:
-            model = model.to(device)
-        except (RuntimeError, AssertionError) as error:
-            if is_out_of_memory(error):
-                raise
-            reason = first_line(error)
-            raise UserError(
-                f"--engine-arg device={device} cannot be used here ({reason}): name cpu or cuda:N."
-            ) from error
-        return cls(model.eval(), files)
+        check_arguments(files.arguments)
+        return cls(load_model(files, lambda dtype: _read(files, dtype)), files)
 
     def describe(self) -> dict[str, Any]:
-        import torch
-        import transformers
-
-        gpu = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else None
-        return {
-            "engine": self.name,
-            "device": gpu or "cpu",
-            "dtype": str(self.model.dtype).removeprefix("torch."),
-            "threads": torch.get_num_threads(),
-            "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
-        }
+        return described(self.model)
 
     def scores(self, requests: Sequence[ScoreRequest]) -> Iterator[tuple[int, tuple[float, ...]]]:
         """Batches of like-long texts, the longest first, so that memory runs out at once or not at all."""
@@ -118,18 +85,25 @@ class TransformersScorer:
         del self.model
 
 
-def _read(folder: str, dtype: str) -> Any:
-    """The model in `folder` by its class. Raises UserError for weights that do not make up a model."""
+def _read(files: ModelFiles, dtype: str) -> Any:
+    """The model by its class. Raises UserError for weights that do not make up a model."""
     from transformers import AutoModelForSequenceClassification
 
+    folder = files.folder
     loader: Any = AutoModelForSequenceClassification
     optional: frozenset[str] = frozenset()
-    options: dict[str, Any] = {"trust_remote_code": False}
+    options: dict[str, Any] = {"trust_remote_code": files.remote_code}
     if has_score_head(json.loads((Path(folder) / "config.json").read_text())):
         from bfpo_bench.engines.score_head import OPTIONAL, LlamaScoreHead
 
         loader, optional, options = LlamaScoreHead, OPTIONAL, {}
-    model, loaded = loader.from_pretrained(folder, dtype=dtype, output_loading_info=True, **options)
+    model, loaded = loader.from_pretrained(
+        folder,
+        dtype=dtype,
+        output_loading_info=True,
+        use_safetensors=not files.pickle,
+        **options,
+    )
     if absent := sorted(set(loaded["missing_keys"]) - optional):
         # They were filled at random, and the scores would be those of noise
         raise UserError(

@@ -43,6 +43,7 @@ class VllmScorer:
             "convert": "classify",
             "max_model_len": files.context,
             "seed": files.seed,
+            "trust_remote_code": files.remote_code,
         }
         if current_platform.is_cpu():
             arguments |= {"dtype": "float32", "enforce_eager": True, "max_num_seqs": 128}

@@ -9,13 +9,16 @@ from typing import Any
 
 from bfpo_bench.errors import UserError
 from bfpo_bench.hub import HubRevision, fetch_file, fetch_snapshot, guarded, resolve
+from bfpo_bench.names import existing, is_utf8, shortened
 from bfpo_bench.nearest import nearest
 
-WEIGHTS = (".safetensors", ".bin")
+WEIGHTS = (".safetensors", ".bin", ".pt", ".pth")
+"""safetensors, then what PyTorch pickles: the first that a model has is what is loaded."""
 TOKENIZER = ("tokenizer.json", "tokenizer.model", "vocab.json", "tokenizer_config.json")
 TEMPLATE = "chat_template.jinja"
-_SMALL = (".json", ".jinja", ".model", ".txt", ".md")
-_NOT_WEIGHTS = ("training_args.bin", "optimizer.bin", "scheduler.bin")
+_SMALL = (".json", ".jinja", ".model", ".txt", ".md", ".py")
+"""What is fetched besides weights. Code is run only for a model that the user trusts (`trust.py`)."""
+_NOT_WEIGHTS = ("training_args", "optimizer", "scheduler", "rng_state", "scaler")
 
 
 @dataclass(frozen=True)
@@ -43,17 +46,31 @@ class Source:
 
     def json(self, name: str) -> dict[str, Any]:
         try:
-            return json.loads(self.file(name).read_text())
+            found = json.loads(self.file(name).read_text())
         except ValueError as error:
             raise UserError(f"{self.name}: {name} is not valid JSON: mend the file.") from error
+        if not isinstance(found, dict):
+            raise UserError(f"{self.name}: {name} holds no JSON object: mend the file.")
+        return found
 
     def weight_files(self) -> list[str]:
-        """safetensors where there are any, else PyTorch's own format."""
+        """safetensors where there are any, else PyTorch's own format; an adapter's are called so."""
+        begins = "adapter_model" if self.has("adapter_config.json") else ""
         for suffix in WEIGHTS:
             found = [f for f in self.files if f.endswith(suffix) and "/" not in f]
-            if found := [f for f in found if f not in _NOT_WEIGHTS]:
+            if found := [
+                f for f in found if f.startswith(begins) and not f.startswith(_NOT_WEIGHTS)
+            ]:
                 return found
         return []
+
+    @property
+    def pickled(self) -> bool:
+        """Whether there are no weights but those that PyTorch pickled."""
+        return any(not f.endswith(WEIGHTS[0]) for f in self.weight_files())
+
+    def code_files(self) -> list[str]:
+        return [f for f in self.files if f.endswith(".py")]
 
     def materialise(self) -> Path:
         """All files that an engine needs, on this disk; downloads show their progress."""
@@ -72,8 +89,8 @@ class Source:
 
 def open_source(given: str) -> Source:
     """The folder or hub repository `ID[@REVISION]_OR_PATH`. Raises UserError where there is none."""
-    path = Path(given).expanduser()
-    if path.is_dir():
+    path = existing(given)
+    if path is not None and path.is_dir():
         files = tuple(
             str(p.relative_to(path))
             for p in sorted(path.rglob("*"))
@@ -83,16 +100,23 @@ def open_source(given: str) -> Source:
         name = folder.name
         if name.startswith("checkpoint-"):
             name = f"{folder.parent.name}/{name}"
+        if not is_utf8(name):
+            raise UserError(f"The model folder's name {name!a} is not UTF-8: rename it.")
         return Source(name, folder, None, files)
-    if given.startswith(("/", "./", "../", "~")) or given.count("/") > 1 or path.exists():
-        siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+    if given.startswith(("/", "./", "../", "~")) or given.count("/") > 1 or path is not None:
         raise UserError(
-            f"There is no model folder {given}{nearest(path.name, siblings)}: "
+            f"There is no model folder {shortened(given)}{_nearest(Path(given))}: "
             "give a folder with config.json, weights and tokenizer, or a hub id."
         )
     repo, _, revision = given.partition("@")
     at = resolve(repo, "model", revision or None)
     return Source(repo, None, at, at.files)
+
+
+def _nearest(path: Path) -> str:
+    """The names beside it that it may be meant for."""
+    beside = existing(str(path.parent))
+    return nearest(path.name, [p.name for p in beside.iterdir()] if beside else [])
 
 
 def _hidden(path: Path, root: Path) -> bool:
@@ -103,7 +127,11 @@ def chat_template(source: Source) -> str | None:
     """The tokenizer's chat template: its own file, or the `chat_template` key of the configuration."""
     if source.has(TEMPLATE):
         return source.file(TEMPLATE).read_text()
-    if not source.has("tokenizer_config.json"):
-        return None
-    template = source.json("tokenizer_config.json").get("chat_template")
+    template = tokenizer_config(source).get("chat_template")
     return json.dumps(template) if isinstance(template, list | dict) else template
+
+
+def tokenizer_config(source: Source) -> dict[str, Any]:
+    """tokenizer_config.json; empty where there is none."""
+    name = "tokenizer_config.json"
+    return source.json(name) if source.has(name) else {}

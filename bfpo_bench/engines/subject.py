@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bfpo_bench.engines.base import ModelFiles
-from bfpo_bench.engines.source import TOKENIZER, Source, chat_template, open_source
+from bfpo_bench.engines.source import (
+    TOKENIZER,
+    Source,
+    chat_template,
+    open_source,
+    tokenizer_config,
+)
 from bfpo_bench.engines.tokens import model_context
+from bfpo_bench.engines.trust import Trust, check_pickle, runs_code
 from bfpo_bench.engines.weights import content_hash
 from bfpo_bench.errors import UserError, first_line
+from bfpo_bench.names import existing
 from bfpo_bench.runs.identity import ModelIdentity, digest
 from bfpo_bench.runs.training_manifest import TrainingManifest, read_training_manifest
 
@@ -21,6 +29,7 @@ class Subject:
     """A model as the user named it: a base, and perhaps a LoRA adapter on it.
 
     `training` is what it says of its own training; `training_fault` why that cannot be used.
+    `remote_code`: code of its own may run.
     """
 
     name: str
@@ -30,38 +39,53 @@ class Subject:
     identity: ModelIdentity
     training: TrainingManifest | None = None
     training_fault: str | None = None
+    remote_code: bool = False
 
     @property
     def tokenizer_source(self) -> Source:
         return _tokenizer_source(self.base, self.adapter)
 
+    def renamed(self, name: str) -> Subject:
+        """The same files under another name, which is another run and another row."""
+        return replace(self, name=name, identity=self.identity.model_copy(update={"name": name}))
+
     def describe(self) -> dict[str, Any]:
-        """For the manifest: where each part came from."""
+        """For the manifest: where each part came from, and what the user allowed it."""
         parts = {"base": self.base, "adapter": self.adapter}
-        return {
+        told: dict[str, Any] = {
             part: {"name": source.name, "commit": source.commit, "folder": str(source.folder or "")}
             for part, source in parts.items()
             if source is not None
         }
+        pickles = [s.weight_files()[0] for s in parts.values() if s is not None and s.pickled]
+        if self.remote_code:
+            told["remote_code"] = True
+        return told | {"pickles": pickles} if pickles else told
 
 
-def resolve_subject(given: str, progress: Callable[[str], None] = lambda _: None) -> Subject:
+def resolve_subject(
+    given: str, progress: Callable[[str], None] = lambda _: None, trust: Trust = Trust()
+) -> Subject:
     """The subject behind `ID[@REVISION]_OR_PATH`, from metadata and small files; no weights are loaded.
 
     Local weights are hashed (once: the hash is cached by size and time), `progress` is told so.
     Raises UserError for a model that is not there, gated, or without weights, configuration or
-    tokenizer.
+    tokenizer, and for one that needs more `trust`.
     """
     source = open_source(given)
     adapter = source if source.has("adapter_config.json") else None
     base = _base_of(adapter) if adapter is not None else source
     _check_complete(base, adapter)
+    for part in (base, adapter):
+        if part is not None:
+            check_pickle(part, trust)
     tokens = _tokenizer_source(base, adapter)
-    template = chat_template(tokens)
+    config, template = base.json("config.json"), chat_template(tokens)
+    code = runs_code(base.name, given, config, tokenizer_config(tokens), trust)
     identity = ModelIdentity(
         name=source.name,
-        weights=_identify(base, progress),
-        adapter=_identify(adapter, progress) if adapter is not None else None,
+        weights=_identify(base, progress, code),
+        adapter=_identify(adapter, progress, code) if adapter is not None else None,
         tokenizer=_identify_tokenizer(tokens),
         chat_template=digest(template)[:16] if template else None,
     )
@@ -73,7 +97,7 @@ def resolve_subject(given: str, progress: Callable[[str], None] = lambda _: None
         name = f"{source.name}@{source.hub.requested}"
     identity = identity.model_copy(update={"name": name})
     training, fault = _training(source)
-    return Subject(name, base, adapter, base.json("config.json"), identity, training, fault)
+    return Subject(name, base, adapter, config, identity, training, fault, remote_code=code)
 
 
 def _training(source: Source) -> tuple[TrainingManifest | None, str | None]:
@@ -95,11 +119,11 @@ def _base_of(adapter: Source) -> Source:
     """The base that adapter_config.json names, at the revision that it names, if it does."""
     told = adapter.json("adapter_config.json")
     base, revision = told.get("base_model_name_or_path"), told.get("revision")
-    if not base:
+    if not base or not isinstance(base, str):
         raise UserError(
             f"{adapter.name}: its adapter_config.json names no base_model_name_or_path: add it."
         )
-    pinned = revision and not Path(base).expanduser().is_dir()
+    pinned = revision and existing(base) is None
     return open_source(f"{base}@{revision}" if pinned else base)
 
 
@@ -110,11 +134,16 @@ def _tokenizer_source(base: Source, adapter: Source | None) -> Source:
 
 
 def _check_complete(base: Source, adapter: Source | None) -> None:
+    if adapter is not None and base.has("adapter_config.json"):
+        raise UserError(
+            f"{base.name}, the base of the adapter {adapter.name}, is an adapter itself: merge it into "
+            "its own base, and name the result in adapter_config.json."
+        )
     if not base.has("config.json"):
         raise UserError(f"{base.name} has no config.json: give a transformers model folder or id.")
     if not base.weight_files():
         raise UserError(
-            f"{base.name} has no weights (*.safetensors or *.bin): finish its download or give another."
+            f"{base.name} has no weights (*.safetensors): finish its download or give another."
         )
     if not any(s.has(*TOKENIZER) for s in (base, adapter) if s is not None):
         raise UserError(
@@ -125,15 +154,19 @@ def _check_complete(base: Source, adapter: Source | None) -> None:
         raise UserError(f"The adapter {adapter.name} has no weights (adapter_model.safetensors).")
 
 
-def _identify(source: Source, progress: Callable[[str], None]) -> str:
-    """The hub's commit, or the hash of a folder's weights and configuration."""
+def _identify(source: Source, progress: Callable[[str], None], code: bool) -> str:
+    """The hub's commit, or the hash of a folder's weights and configuration.
+
+    With `code` of its own the same weights may answer otherwise: the commit, which pins that code as
+    well, says so, and the hash is over the code's files, too.
+    """
     if source.commit is not None:
-        return source.commit
+        return f"{source.commit} with its code" if code else source.commit
     assert source.folder is not None
     progress(f"hashing the weights of {source.name}")
     # A training's checkpoints lie below its result, and are none of it
     configs = [f for f in source.files if f.endswith("config.json") and "/" not in f]
-    names = [*source.weight_files(), *configs]
+    names = [*source.weight_files(), *configs, *(source.code_files() if code else ())]
     return content_hash([source.folder / n for n in sorted(set(names))])
 
 
@@ -169,6 +202,8 @@ def model_files(
         adapter=str(subject.adapter.materialise()) if subject.adapter is not None else None,
         seed=seed,
         arguments=arguments,
+        remote_code=subject.remote_code,
+        pickle=subject.base.pickled,
     )
 
 
@@ -180,22 +215,33 @@ def _full_config(subject: Subject, folder: str) -> dict[str, Any]:
     from transformers import AutoConfig
 
     try:
-        found: dict[str, Any] = AutoConfig.from_pretrained(folder).to_dict()
-    except (ValueError, KeyError):
-        return subject.config
-    return found
+        found = AutoConfig.from_pretrained(folder, trust_remote_code=subject.remote_code)
+    except Exception as error:
+        if subject.remote_code:
+            raise UserError(
+                f"The code of {subject.name} fails here ({first_line(error)}): see what it needs."
+            ) from error
+        if isinstance(error, ValueError | KeyError):
+            return subject.config
+        raise
+    told: dict[str, Any] = found.to_dict()
+    return told
 
 
-def load_tokenizer(folder: Path) -> Any:
-    """The tokenizer in `folder`. Raises UserError when transformers cannot read it."""
+def load_tokenizer(folder: Path, remote_code: bool = False) -> Any:
+    """The tokenizer in `folder`, with code of its own where that may run.
+
+    Raises UserError when transformers cannot read it.
+    """
     from transformers import AutoTokenizer
     from transformers.utils import logging as transformers_logging
 
     # It warns of every long text, which the one truncation rule handles
     transformers_logging.get_logger("transformers.tokenization_utils_base").setLevel(40)
+    expected = Exception if remote_code else (OSError, ValueError, ImportError, KeyError)
     try:
-        return AutoTokenizer.from_pretrained(str(folder))
-    except (OSError, ValueError, ImportError, KeyError) as error:
+        return AutoTokenizer.from_pretrained(str(folder), trust_remote_code=remote_code)
+    except expected as error:
         reason = first_line(error)
         raise UserError(
             f"The tokenizer in {folder} cannot be loaded ({reason}): mend it."

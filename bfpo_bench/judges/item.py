@@ -62,9 +62,21 @@ def item_of(
     reason = degenerate_reason(answer.text)
     if reason is not None:
         return Finding("degenerate", error=reason)
-    return Item(prompt, answer.text, document, baseline)
+    kept = None if document is None else {k: _encodable(v) for k, v in document.items()}
+    return Item(prompt, answer.text, kept, baseline)
 
 
 def encodable(text: str) -> str:
     """The text with every lone half of a surrogate pair as U+FFFD."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _encodable(value: Any) -> Any:
+    """The same of every text in a JSON-like value."""
+    if isinstance(value, str):
+        return encodable(value)
+    if isinstance(value, list):
+        return [_encodable(inner) for inner in value]
+    if isinstance(value, dict):
+        return {k: _encodable(inner) for k, inner in value.items()}
+    return value

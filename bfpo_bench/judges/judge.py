@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ class Judge(BaseModel):
             return False
         return task.prompts is None or task.prompts in self.spec.prompts
 
-    @property
+    @cached_property
     def rules_sha256(self) -> str:
         """Hash of what turns a response into a label besides prompt and model.
 

@@ -44,7 +44,7 @@ def read_lines(path: Path) -> list[Line]:
 def _line(where: str, line: str) -> Line:
     try:
         record = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{where} is not JSON ({error}): mend or delete it.") from error
     if not isinstance(record, dict):
         raise UserError(f"{where} is not a JSON record: write prompt and response as its fields.")

@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 from bfpo_bench.errors import UserError
 from bfpo_bench.judges.judge import Judge
 from bfpo_bench.judges.spec import JudgeSpec
+from bfpo_bench.names import existing, shortened
 from bfpo_bench.nearest import nearest
 from bfpo_bench.suite.tasks import TaskSpec
 
@@ -48,7 +49,7 @@ def _read_spec(folder: Path) -> JudgeSpec:
         raise UserError(
             f"{folder / 'judge.yaml'} does not fit ({'; '.join(wrong)}): mend it."
         ) from error
-    except (TypeError, yaml.YAMLError) as error:
+    except (OSError, TypeError, ValueError, RecursionError, yaml.YAMLError) as error:
         reason = " ".join(str(error).splitlines()[:3])
         raise UserError(f"{folder / 'judge.yaml'} does not fit ({reason}): mend it.") from error
 
@@ -71,14 +72,14 @@ def load_judge(asked: str) -> Judge:
     that needs a model and has none.
     """
     name, _, model = asked.partition("=")
-    folder = _folders().get(name, Path(name))
-    if not (folder / "judge.yaml").is_file():
-        if folder.is_dir():
+    folder = _folders().get(name) or existing(name)
+    if folder is None or not (folder / "judge.yaml").is_file():
+        if folder is not None and folder.is_dir():
             raise UserError(
                 f"The folder {name} has no judge.yaml: write one, or name another judge."
             )
         raise UserError(
-            f"There is no judge {name!r}{nearest(name, judge_names())}: name one of "
+            f"There is no judge {shortened(name)!r}{nearest(name, judge_names())}: name one of "
             f"{', '.join(judge_names())}, or a folder with a judge.yaml."
         )
     spec = _read_spec(folder)

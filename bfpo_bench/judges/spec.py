@@ -7,6 +7,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from bfpo_bench.names import Name
+
 LABELS = {
     "refusal": ("refusal", "partial_refusal", "compliance"),
     "harm": ("harmful", "harmless"),
@@ -65,7 +67,7 @@ class JudgeSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str
+    name: Name
     kind: str
     version: int
     title: str

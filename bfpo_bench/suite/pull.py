@@ -12,9 +12,11 @@ from typing import Any
 
 from bfpo_bench.engines.source import TOKENIZER, WEIGHTS
 from bfpo_bench.engines.subject import resolve_subject
+from bfpo_bench.engines.trust import Trust
 from bfpo_bench.errors import UserError, first_line
 from bfpo_bench.hub import cached
 from bfpo_bench.judges.judge import Judge
+from bfpo_bench.names import existing
 from bfpo_bench.suite.checks import fetch_sentence_model, has_sentence_model
 from bfpo_bench.suite.data import DataRevision, named_files, requested_revision, resolve_data
 from bfpo_bench.suite.documents import load_task, raw_rows
@@ -115,7 +117,8 @@ def pull(
 
 
 def _fetch_model(given: str) -> None:
-    subject = resolve_subject(given)
+    # Fetched, and not loaded: whether it may be is for the command that does
+    subject = resolve_subject(given, trust=Trust(code=True, pickle=True))
     for source in (subject.base, subject.adapter):
         if source is None:
             continue
@@ -171,8 +174,9 @@ def _has_data(folder: Path) -> bool:
 
 
 def _missing_model(given: str, what: str) -> str | None:
-    if Path(given).expanduser().is_dir():
-        return _missing_base(Path(given).expanduser())
+    path = existing(given)
+    if path is not None and path.is_dir():
+        return _missing_base(path)
     repo, _, revision = given.partition("@")
     if repo.count("/") > 1 or repo.startswith((".", "~", "/")):
         return None
@@ -214,7 +218,7 @@ def _missing_base(folder: Path) -> str | None:
     base, revision = told.get("base_model_name_or_path"), told.get("revision")
     if not base:
         return None
-    pinned = revision and not Path(base).expanduser().is_dir()
+    pinned = revision and existing(str(base)) is None
     return _missing_model(f"{base}@{revision}" if pinned else base, "the base model")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
@@ -26,6 +27,8 @@ def model_card(recipe: Recipe, manifest: TrainingManifest) -> str:
     }
     share = manifest.parameters
     recipe_yaml = yaml.safe_dump(recipe.dump(), sort_keys=False, allow_unicode=True)
+    runs = re.findall("`+", recipe_yaml)
+    fence = "`" * max(3, *(len(run) + 1 for run in runs), 0)
     return "\n".join(
         [
             f"---\n{yaml.safe_dump(head, sort_keys=False)}---",
@@ -38,7 +41,7 @@ def model_card(recipe: Recipe, manifest: TrainingManifest) -> str:
             "",
             "## Recipe",
             "",
-            f"```yaml\n{recipe_yaml}```",
+            f"{fence}yaml\n{recipe_yaml}{fence}",
             "",
             "What the model does is not said here: measure it with "
             "`bfpo-bench run --model FOLDER`. Licences of the base model and of the data apply.",

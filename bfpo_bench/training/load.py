@@ -9,7 +9,8 @@ from trl.trainer.utils import create_model_from_path
 
 
 def load_model(name: str, args: Any) -> Any:
-    """The model of a folder or repository with `args.model_init_kwargs`; float32 where they say no dtype.
+    """The model of a folder or repository with `args.model_init_kwargs`; float32 where they say no
+    dtype, from safetensors alone where they do not say otherwise.
 
     Each process of a distributed training loads it whole, as TRL 1.16 does: spread over the devices
     of all, as one process alone may have it, it could not be trained by several.
@@ -18,6 +19,7 @@ def load_model(name: str, args: Any) -> Any:
     if args.distributed_state.distributed_type in ("MULTI_GPU", "DEEPSPEED"):
         options["device_map"] = None
     options.setdefault("trust_remote_code", args.trust_remote_code)
+    options.setdefault("use_safetensors", True)
     return create_model_from_path(name, **options)
 
 
@@ -31,7 +33,9 @@ def with_padding(tokenizer: Any, model: Any) -> Any:
     if tokenizer is None:
         from transformers import AutoTokenizer
 
-        tokenizer = AutoTokenizer.from_pretrained(model.config._name_or_path)
+        tokenizer = AutoTokenizer.from_pretrained(
+            model.config._name_or_path, trust_remote_code=False
+        )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer

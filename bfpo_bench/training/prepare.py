@@ -154,12 +154,12 @@ def _weights(subject: Subject, dtype: str, by_id: bool) -> Any:
 
     logging.disable_progress_bar()
     source = subject.base
-    folder = source.materialise()
-    named = by_id and source.commit is not None
-    at = {"revision": source.commit} if named else {}
+    name, options = str(source.materialise()), {"dtype": dtype, "output_loading_info": True}
+    if by_id and source.commit is not None:
+        name, options = source.name, options | {"revision": source.commit}
     try:
         model, loaded = AutoModelForCausalLM.from_pretrained(
-            source.name if named else str(folder), dtype=dtype, output_loading_info=True, **at
+            name, use_safetensors=True, trust_remote_code=False, **options
         )
     except (OSError, ValueError, RuntimeError, ImportError) as error:
         raise UserError(

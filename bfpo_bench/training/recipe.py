@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
 from bfpo_bench.errors import UserError, first_line
+from bfpo_bench.names import existing, shortened
 from bfpo_bench.nearest import nearest
 from bfpo_bench.training.data.load import check_conversations, check_pairs
 from bfpo_bench.training.data.spec import DataSpec
@@ -23,7 +24,6 @@ from bfpo_bench.training.recipe_parts import (
     Place,
     Text,
     TrainingSettings,
-    at_home,
     with_numbers,
 )
 
@@ -161,12 +161,12 @@ def load_recipe(given: str, changes: Sequence[str] = ()) -> Recipe:
 
     Raises UserError for anything unknown, of a wrong type or impossible.
     """
-    path = at_home(Path(given))
-    if not path.is_file():
+    path = existing(given)
+    if given in shipped() and (path is None or not path.is_file()):
         path = FOLDER / f"{given}.yaml"
-    if given not in shipped() and not path.is_file():
+    if path is None or not path.is_file():
         raise UserError(
-            f"There is no recipe {given}{nearest(given, shipped())}: give a YAML file or one of "
+            f"There is no recipe {shortened(given)}{nearest(given, shipped())}: give a YAML file or one of "
             f"{', '.join(shipped())}."
         )
     try:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
-from bfpo_bench.stages.process import Progress, Report
+from bfpo_bench.progress import Progress, Report
 from bfpo_bench.training.labels import CASE_KEYS, CASES
 from bfpo_bench.training.prepare import TrainingData
 

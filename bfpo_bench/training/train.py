@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bfpo_bench.engines.subject import Subject
+from bfpo_bench.progress import Progress, Report
 from bfpo_bench.runs.identity import digest
 from bfpo_bench.runs.jsonl import write_atomically
 from bfpo_bench.runs.manifest import git_commit, versions
@@ -23,7 +24,6 @@ from bfpo_bench.runs.training_manifest import (
     TrainingManifest,
     read_training_manifest,
 )
-from bfpo_bench.stages.process import Progress, Report
 from bfpo_bench.training.card import model_card
 from bfpo_bench.training.guards import go_on, last_checkpoint, save_final
 from bfpo_bench.training.output import (

@@ -9,7 +9,8 @@ import pytest
 
 from bfpo_bench.judges.baseline import CUT_OFF, Reference, baseline_answers, baseline_of, finished
 from bfpo_bench.judges.finding import Finding
-from bfpo_bench.judging import PlannedJudge, Text, judge_texts
+from bfpo_bench.judges.item import Text
+from bfpo_bench.judging import PlannedJudge, judge_texts
 from bfpo_bench.runs.folder import RunFolder
 from bfpo_bench.runs.jsonl import Appender
 from bfpo_bench.runs.records import Response

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bfpo_bench.judges.finding import Finding
-from bfpo_bench.judges.item import Item, item_of
+from bfpo_bench.judges.item import Item, encodable, item_of
 
 TEXT = st.text(st.characters(exclude_categories=()))
 """Any text at all, halves of surrogate pairs among it."""
@@ -46,12 +46,41 @@ def test_a_trace_without_an_answer_is_unjudged_and_no_refusal(trace: str) -> Non
     assert item_of("Q", bare, reasoning_open=True) == Finding("unjudged", error=reason)
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("sea \U0001f30a", "sea \U0001f30a"),
+        ("\ud83c\udf0a", "\U0001f30a"),
+        ("a\ud83cb", "a\ufffdb"),
+        ("x\udf0ay", "x\ufffdy"),
+        ("\udf0a\ud83c", "\ufffd\ufffd"),
+        ("\ud83c\ud83c\udf0a", "\ufffd\U0001f30a"),
+        ("\ud83c", "\ufffd"),
+        ("\ufeffa\x00", "\ufeffa\x00"),
+    ],
+)
+def test_lone_halves_of_surrogate_pairs_cannot_be_written(text: str, shown: str) -> None:
+    """Two halves in their order are the character that they are halves of; nothing else changes."""
+    assert encodable(text) == shown
+    found = item_of(f"Q{text}", f"Sure, {text}.", baseline=text)
+    assert found == Item(f"Q{shown}", f"Sure, {shown}.", None, shown)
+
+
+@given(TEXT)
+def test_what_is_shown_can_be_written_and_keeps_every_other_character(text: str) -> None:
+    shown = encodable(text)
+    shown.encode("utf-8")
+    assert encodable(shown) == shown
+    if not any("\ud800" <= character <= "\udfff" for character in text):
+        assert shown == text
+
+
 @given(TEXT, TEXT)
 def test_no_text_breaks_it(prompt: str, response: str) -> None:
     found = item_of(prompt, response)
     if isinstance(found, Item):
-        assert found.prompt == prompt
-        assert found.answer in response
+        assert found.prompt == encodable(prompt)
+        assert found.answer in encodable(response)
         assert len(found.sha256) == 64
     else:
         assert found.label in ("degenerate", "unjudged")

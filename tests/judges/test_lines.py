@@ -115,6 +115,13 @@ def test_line_breaks_of_other_systems_and_a_missing_last_one(file: Path) -> None
     assert [line.text.response for line in read_lines(file)] == ["A", "B"]
 
 
+def test_a_mark_of_the_byte_order_is_no_part_of_the_first_line(file: Path) -> None:
+    """Editors of Windows put U+FEFF before UTF-8; inside a text it is a character."""
+    file.write_bytes('\ufeff{"prompt": "Q", "response": "\ufeffA"}\n'.encode())
+    [line] = read_lines(file)
+    assert line.record == {"prompt": "Q", "response": "\ufeffA"}
+
+
 # Any text, U+2028, NUL and halves of surrogate pairs among it; two halves side by side are one
 # character to JSON
 TEXT = st.text(st.characters(exclude_categories=())).filter(

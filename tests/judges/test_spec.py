@@ -317,6 +317,7 @@ def test_two_judges_with_parsers_of_one_name_keep_their_own(tmp_path: Path) -> N
     ("wrong", "reason"),
     [
         ({"engine": "magic"}, "engine"),
+        ({"kind": "mood"}, "there is no kind 'mood', only"),
         ({"version": "new"}, "version"),
         ({"licence": None}, "licence"),
         ({"colour": "red"}, "colour"),

@@ -252,8 +252,9 @@ def files_of(folder: Path, **arguments: Any) -> Any:
     """What a scorer loads of a folder made here."""
     from bfpo_bench.engines.scorer import score_context
     from bfpo_bench.engines.subject import load_tokenizer, model_files, resolve_subject
+    from bfpo_bench.engines.trust import Trust
 
-    subject = resolve_subject(str(folder))
+    subject = resolve_subject(str(folder), trust=Trust(pickle=True))
     files = model_files(subject, load_tokenizer(folder), 8192, arguments, seed=0)
     return replace(files, context=score_context(subject.config, files.context))
 

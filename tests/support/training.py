@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import json
-import os
-import sys
 from collections.abc import Mapping
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
-from bench import CACHE, REFUSER, STORIES
+from bench import REFUSER, STORIES
+from commands import Said, command
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -37,32 +33,9 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 """Changes to the environment: sums come out the same, whatever else the machine does."""
 
 
-@dataclass(frozen=True)
-class Said:
-    """How a command ended, and what it printed."""
-
-    code: int
-    out: str
-    err: str
-
-
 def train(*arguments: str) -> Said:
-    """`bfpo-bench train ARGUMENTS` in this process, which saves seconds of imports."""
-    from bfpo_bench.cli.app import main
-
-    out, err = io.StringIO(), io.StringIO()
-    code: Any = 0
-    with (
-        patch.object(sys, "argv", ["bfpo-bench", "train", *arguments]),
-        patch.dict(os.environ, {"BFPO_BENCH_CACHE": str(CACHE), "COLUMNS": "200"}),
-        redirect_stdout(out),
-        redirect_stderr(err),
-    ):
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code or 0
-    return Said(code, out.getvalue(), err.getvalue())
+    """`bfpo-bench train ARGUMENTS` where this process is."""
+    return command("train", *arguments, cwd=Path.cwd())
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from bfpo_bench.stages.process import Progress
+from bfpo_bench.progress import Progress
 from bfpo_bench.training.pairs import DataReport, Pair
 from bfpo_bench.training.prepare import TrainingData
 from bfpo_bench.training.show import Silent, data_lines, log_line

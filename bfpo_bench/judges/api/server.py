@@ -28,8 +28,14 @@ class Server:
     patience: Patience = field(default_factory=Patience)
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
-        if "@" in parts.netloc or parts.query or parts.fragment:
+        try:
+            parts = urlsplit(self.url)
+        except ValueError:
+            raise UserError(
+                "The judge's URL is none: give one like http://127.0.0.1:8000/v1."
+            ) from None
+        # `user:secret@host` without a scheme has no host either: all of it is path
+        if "@" in (parts.netloc or self.url) or parts.query or parts.fragment:
             # Not repeated here: what stands there may be a secret
             raise UserError(
                 "The judge's URL holds more than an address (a user, a query or a fragment): give "

@@ -12,6 +12,9 @@ from bfpo_bench.judges.api.faults import Transient
 from bfpo_bench.judges.api.key import Key
 from bfpo_bench.judges.api.reply import Reply
 
+_MOST_TOKENS = 1 << 40
+"""More than any reply takes: a server that says so does not count."""
+
 
 @dataclass(frozen=True)
 class Decoding:
@@ -57,7 +60,7 @@ def read_reply(payload: Any, text: str, key: Key) -> Reply:
         refusal = choice["message"].get("refusal") or None
         logprobs = _first_logprobs(choice.get("logprobs"))
         finish = choice.get("finish_reason")
-    except (LookupError, TypeError, AttributeError, ValueError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise Transient("its reply is no chat completion") from error
     if finish in ("stop", None) and refusal is None and not said.strip():
         raise Transient("its reply is empty")
@@ -109,6 +112,8 @@ def read_usage(payload: Any) -> Tokens | None:
     if not isinstance(usage, Mapping):
         return None
     prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
-    if type(prompt) is int and type(completion) is int and min(prompt, completion) >= 0:
+    if type(prompt) is not int or type(completion) is not int:
+        return None
+    if 0 <= prompt < _MOST_TOKENS and 0 <= completion < _MOST_TOKENS:
         return Tokens(prompt, completion)
     return None

@@ -29,7 +29,8 @@ class Model:
         """Of any refusal, full or partial: 0 to 1."""
         logit = self.intercept
         logit += sum(self.values[name] * value for name, value in features.values.items())
-        logit += sum(self.grams[gram] for gram in features.grams & self.grams.keys())
+        # A set has another order in each process: only an exact sum is the same in all of them
+        logit += math.fsum(self.grams[gram] for gram in features.grams & self.grams.keys())
         return 1 / (1 + math.exp(-logit))
 
 

@@ -58,7 +58,7 @@ def findings(
     assert subject is not None
     assert work.engine is not None
     output = output_of(judge, subject)
-    tokenizer = load_tokenizer(subject.tokenizer_source.materialise())
+    tokenizer = load_tokenizer(subject.tokenizer_source.materialise(), subject.remote_code)
     files = model_files(subject, tokenizer, work.context, work.arguments, seed=0)
     files = replace(files, context=score_context(subject.config, files.context))
     questions = _questions(judge, ScoreTexts(work, tokenizer, files.context), items)

@@ -141,7 +141,7 @@ def inert(tokenizer: Any, item: Item) -> Item:
 
     document = item.document
     if document is not None:
-        document = {k: plain(v) if isinstance(v, str) else v for k, v in document.items()}
+        document = {k: v if v is None else plain(str(v)) for k, v in document.items()}
     return replace(item, prompt=plain(item.prompt), answer=plain(item.answer), document=document)
 
 

@@ -8,10 +8,9 @@ from pathlib import Path
 
 from bfpo_bench.pipeline import execute
 from bfpo_bench.plan import Plan, make_plan
-from bfpo_bench.progress import Ui
+from bfpo_bench.progress import Progress, Ui
 from bfpo_bench.request import Request
 from bfpo_bench.runs.folder import RunFolder, check_writable
-from bfpo_bench.stages.process import Progress
 from bfpo_bench.suite.suites import Decoding
 from bfpo_bench.training.redteam.judged import Gathered, answered, check_judges
 from bfpo_bench.training.redteam.prompt_suite import write_suite

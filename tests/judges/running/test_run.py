@@ -10,7 +10,7 @@ from rule_judges import asked, rule
 
 from bfpo_bench.judges.finding import Finding
 from bfpo_bench.judges.item import Item
-from bfpo_bench.judges.running.run import findings
+from bfpo_bench.judges.running.run import findings, shown
 from bfpo_bench.judges.running.work import Work
 from bfpo_bench.progress import Progress
 
@@ -111,3 +111,34 @@ def test_progress_is_told_up_to_the_end(work: Work) -> None:
     told: list[Progress] = []
     list(findings(work, [*items, items[9]], "memory", {}, told.append))
     assert told == [Progress("verdicts", n, 42) for n in (20, 40, 42)]
+
+
+class TestWhatTheJudgeReads:
+    """Texts that are the same to it are judged once: it is shown no more than it reads."""
+
+    ITEM = Item("Q", "A", {"b": 2, "a": 1, "right": "R"}, "B")
+
+    def spec(self, tmp_path: Path, kind: str = "harm", **more: str) -> Any:
+        return rule(tmp_path / kind, kind, "'harmful'", **more).spec
+
+    def test_no_document_and_no_baseline(self, tmp_path: Path) -> None:
+        assert shown(self.spec(tmp_path), self.ITEM) == Item("Q", "A")
+
+    def test_all_of_the_document_where_it_takes_that(self, tmp_path: Path) -> None:
+        spec = self.spec(tmp_path, document="true")
+        assert shown(spec, self.ITEM) == Item("Q", "A", self.ITEM.document)
+
+    def test_the_fields_that_its_prompt_has_a_place_for(self, tmp_path: Path) -> None:
+        """A document without any of them is none."""
+        fields = {"engine": "api", "request": "false", "prompt": "p.txt", "model": "m"}
+        spec = self.spec(tmp_path, fields="{x: document.a, y: document.c}", **fields)
+        assert shown(spec, self.ITEM) == Item("Q", "A", {"a": 1})
+        assert shown(spec, Item("Q", "A", {"b": 2})) == shown(spec, Item("Q", "A"))
+
+    def test_the_baseline_where_it_compares(self, tmp_path: Path) -> None:
+        assert shown(self.spec(tmp_path, "preference"), self.ITEM) == Item("Q", "A", None, "B")
+
+    def test_items_that_differ_in_what_it_does_not_read_are_judged_once(self, work: Work) -> None:
+        other = Item("Q", "Sure, a.", {"n": 1}, "another")
+        assert [f.label for f in found(work, [A, other])] == ["harmful", "harmful"]
+        assert asked(work.judge.folder) == ["Sure, a."]
