@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from bfpo_bench.errors import UserError, first_line
+from bfpo_bench.names import existing, shortened
 
 T = TypeVar("T")
 RepoType = Literal["dataset", "model"]
+_REVISION = re.compile(r"[\w.+@-]+(/[\w.+@-]+)*")
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,10 @@ def resolve(repo: str, repo_type: RepoType, revision: str | None = None) -> HubR
     from huggingface_hub.errors import HfHubHTTPError
 
     requested = revision or "main"
+    if not _is_revision(requested):
+        raise UserError(
+            f"{shortened(requested)!a} is no revision: name a branch, tag or commit of {repo}."
+        )
     kind = "data set" if repo_type == "dataset" else "model"
     try:
         info: Any = HfApi().repo_info(repo, repo_type=repo_type, revision=revision, timeout=15)
@@ -83,6 +89,11 @@ def resolve(repo: str, repo_type: RepoType, revision: str | None = None) -> HubR
         return _from_cache(repo, repo_type, requested, error)
     files = tuple(s.rfilename for s in info.siblings or [])
     return HubRevision(repo, repo_type, requested, info.sha, files, online=True)
+
+
+def _is_revision(name: str) -> bool:
+    """Whether git may call a branch, tag or commit so, and no other file of the cache is called so."""
+    return bool(_REVISION.fullmatch(name)) and ".." not in name and len(name) <= 200
 
 
 def ensure_known(error: BaseException, repo: str, repo_type: RepoType) -> None:
@@ -175,8 +186,10 @@ def _remember(at: HubRevision) -> None:
 
 def _cached_commit(repo: str, repo_type: RepoType, requested: str) -> str:
     """What the cache remembers of the revision, or the commit itself; "" for one it does not know."""
-    ref = _cache_folder(repo, repo_type) / "refs" / requested
-    if ref.is_file():
+    if not _is_revision(requested):
+        return ""
+    ref = existing(str(_cache_folder(repo, repo_type) / "refs" / requested))
+    if ref is not None and ref.is_file():
         return ref.read_text().strip()
     return requested if re.fullmatch(r"[0-9a-f]{40}", requested) else ""
 

@@ -131,7 +131,7 @@ def test_a_wrong_word_is_named_with_its_mend(
     ("missing", "said"),
     [
         ("config.json", "half@.* has no config.json|half has no config.json: give a transformers"),
-        ("model.safetensors", r"half has no weights \(\*\.safetensors or \*\.bin\): finish"),
+        ("model.safetensors", r"half has no weights \(\*\.safetensors\): finish"),
         ("tokenizer", r"half has no tokenizer \(tokenizer.json or tokenizer.model\): save one"),
     ],
 )

@@ -20,7 +20,7 @@ from bfpo_bench.demo import model
 from bfpo_bench.demo.corpus import taught
 from bfpo_bench.demo.kept import kept
 from bfpo_bench.demo.pairs import helpfulness_pairs, safety_pairs
-from bfpo_bench.stages.process import Progress, Report
+from bfpo_bench.progress import Progress, Report
 
 if TYPE_CHECKING:
     from bfpo_bench.training.recipe import Recipe

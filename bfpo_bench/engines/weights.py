@@ -16,10 +16,7 @@ def content_hash(files: list[Path]) -> str:
     A file's own hash is remembered by path, size and modification time.
     """
     memory = default_cache() / "weight-hashes.json"
-    try:
-        known: dict[str, str] = json.loads(memory.read_text())
-    except (OSError, ValueError):
-        known = {}
+    known = _remembered(memory)
     digest, learned = hashlib.sha256(), False
     for path in files:
         stat = path.stat()
@@ -31,8 +28,24 @@ def content_hash(files: list[Path]) -> str:
         digest.update(f"{path.name}\0{known[key]}\n".encode())
     if learned:
         try:
-            write_atomically(memory, json.dumps(known, indent=0))
+            told = {key: found + _check(key, found) for key, found in known.items()}
+            write_atomically(memory, json.dumps(told, indent=0))
         except OSError:
             # A cache that cannot be written costs the next run a second hashing, nothing else
             return digest.hexdigest()
     return digest.hexdigest()
+
+
+def _remembered(memory: Path) -> dict[str, str]:
+    """What is remembered and has not been changed since: another hash would be another model."""
+    try:
+        told = json.loads(memory.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    entries = told.items() if isinstance(told, dict) else ()
+    split = {key: (value[:64], value[64:]) for key, value in entries if isinstance(value, str)}
+    return {key: found for key, (found, check) in split.items() if check == _check(key, found)}
+
+
+def _check(key: str, found: str) -> str:
+    return hashlib.sha256(f"{key}\0{found}".encode()).hexdigest()[:8]

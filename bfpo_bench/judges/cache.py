@@ -73,6 +73,6 @@ def open_cache(path: Path, judge: str) -> Iterator[FindingCache]:
 
 def _unusable(path: Path, error: Exception) -> UserError:
     return UserError(
-        f"The cache of verdicts {path} cannot be used ({error}): delete it, or set "
-        "BFPO_BENCH_CACHE to a folder that can be written."
+        f"The cache of verdicts {path} cannot be used ({error}): free some space where the disk is "
+        "full, else delete it, or set BFPO_BENCH_CACHE to a folder that can be written."
     )

@@ -9,6 +9,7 @@ import pandas as pd
 
 from bfpo_bench.leaderboard.rows import AGGREGATES, to_csv
 from bfpo_bench.leaderboard.view import blocks, cell_text
+from bfpo_bench.names import code
 
 
 def to_markdown(table: pd.DataFrame) -> str:
@@ -16,7 +17,7 @@ def to_markdown(table: pd.DataFrame) -> str:
     sections = []
     for block in blocks(table):
         partial = ", partial" if block.partial else ""
-        lines = [f"## {block.suite}{partial} (key {block.key})", ""]
+        lines = [f"## {code(block.suite)}{partial} (key {code(block.key)})", ""]
         aggregates = (a.replace("_", " ") for a in AGGREGATES)
         head = ["rank", "model", *aggregates, "base", "training", "judges", "missing"]
         lines += ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
@@ -24,23 +25,14 @@ def to_markdown(table: pd.DataFrame) -> str:
             rank = "–" if pd.isna(row["rank"]) else str(row["rank"])
             cells = [
                 rank,
-                row["model"],
+                code(row["model"]),
                 *(cell_text(row, a) for a in AGGREGATES),
-                _code(row["base"]),
-                _code(row["training"]),
-                row["judges"],
-                row["missing"],
+                *(code(row[text]) for text in ("base", "training", "judges", "missing")),
             ]
-            lines.append("| " + " | ".join(str(c).replace("|", "\\|") for c in cells) + " |")
+            lines.append("| " + " | ".join(cells) + " |")
         sections.append("\n".join(lines))
     note = "\nScores in percent with 95 % intervals; higher is better, except over refusal.\n"
     return "\n\n".join(sections) + "\n" + note
-
-
-def _code(text: str) -> str:
-    """A code span: what a stranger's training manifest says is not read as Markdown or HTML."""
-    quoted = text.replace("`", "'")
-    return f"`{quoted}`" if quoted else ""
 
 
 def to_json(table: pd.DataFrame) -> str:

@@ -7,7 +7,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bfpo_bench.runs.jsonl import write_atomically
+from pydantic_core import from_json
+
+from bfpo_bench.runs.jsonl import remove_drafts, write_atomically
+
+_PARTS = ("settings", "judges", "data")
 
 
 def keys_file(leaderboard: Path) -> Path:
@@ -17,10 +21,15 @@ def keys_file(leaderboard: Path) -> Path:
 def read_keys(leaderboard: Path) -> dict[str, dict[str, Any]]:
     """Key -> its parts; empty where the file is missing or broken: it explains, it decides nothing."""
     try:
-        found = json.loads(keys_file(leaderboard).read_text())
+        # Which, unlike json, nests no deeper than Python's own functions can follow
+        found = from_json(keys_file(leaderboard).read_bytes())
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return {k: v for k, v in found.items() if _explains(v)} if isinstance(found, dict) else {}
+
+
+def _explains(parts: Any) -> bool:
+    return isinstance(parts, dict) and all(isinstance(parts.get(k, {}), dict) for k in _PARTS)
 
 
 def add_key(leaderboard: Path, key: str, parts: Mapping[str, Any]) -> None:
@@ -28,6 +37,7 @@ def add_key(leaderboard: Path, key: str, parts: Mapping[str, Any]) -> None:
     from filelock import FileLock
 
     with FileLock(leaderboard.with_name(f".{leaderboard.name}.lock"), timeout=60):
+        remove_drafts(keys_file(leaderboard))
         known = read_keys(leaderboard) | {key: dict(parts)}
         write_atomically(keys_file(leaderboard), json.dumps(known, indent=1, sort_keys=True) + "\n")
 
@@ -41,8 +51,10 @@ def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
     mine, theirs = dict(a.get("settings", {})), dict(b.get("settings", {}))
     leaves = []
     for counted in ("tasks", "samples"):
-        here, there = mine.pop(counted, {}), theirs.pop(counted, {})
-        if here != there:
+        here, there = mine.get(counted, {}), theirs.get(counted, {})
+        if isinstance(here, Mapping) and isinstance(there, Mapping) and here != there:
+            mine.pop(counted, None)
+            theirs.pop(counted, None)
             leaves.append(f"{counted}: {len(there)} there, {len(here)} here")
     leaves = [_clause(*leaf) for leaf in _leaves(mine, theirs, "")] + leaves
     judges, others = a.get("judges", {}), b.get("judges", {})

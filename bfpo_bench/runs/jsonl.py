@@ -132,6 +132,7 @@ class Appender:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         repair(path)
+        self._path = path
         self._file = path.open("ab", buffering=0)
 
     def append(self, record: dict[str, Any]) -> None:
@@ -142,8 +143,13 @@ class Appender:
 
     def _write(self, data: bytes) -> None:
         view = memoryview(data)
-        while view:
-            view = view[self._file.write(view) :]
+        try:
+            while view:
+                view = view[self._file.write(view) :]
+        except OSError as error:
+            # A write does not know the file's name, and whoever must free some space wants it
+            error.filename = str(self._path)
+            raise
 
     def __enter__(self) -> Appender:
         return self
@@ -174,6 +180,9 @@ def write_atomically(path: Path, text: str | Iterable[str]) -> None:
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
+    except OSError as error:
+        error.filename = str(path)
+        raise
     finally:
         draft.unlink(missing_ok=True)
 

@@ -111,6 +111,16 @@ def named_files(task: TaskSpec) -> dict[str, str] | None:
     return {split: _name(str(file)) for split, file in by_split.items()}
 
 
+def local_files(task: TaskSpec) -> list[Path] | None:
+    """The files on this disk that hold the data of a task without a hub id; None where the YAML does
+    not name every one of them."""
+    names = named_files(task)
+    if names is None:
+        return None
+    files = [Path(name) for name in names.values()]
+    return files if all(file.is_absolute() and file.is_file() for file in files) else None
+
+
 def _name(file: str) -> str:
     """A file's name in its repository; `hf://` addresses hold it too."""
     url = _HF_URL.fullmatch(file)

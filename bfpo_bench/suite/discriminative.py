@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bfpo_bench.names import is_utf8
 from bfpo_bench.suite.documents import LoadedTask
 
 FEW_SHOT_SEED = 1234
@@ -30,7 +31,10 @@ class Choice:
 
 
 def choices(tasks: Sequence[LoadedTask]) -> list[Choice]:
-    """All log-likelihood requests of discriminative tasks, built by lm-eval."""
+    """All log-likelihood requests of discriminative tasks, built by lm-eval.
+
+    Raises ValueError for a text that no tokenizer takes, and whatever lm-eval raises.
+    """
     built = []
     for loaded in tasks:
         loaded.task.set_fewshot_seed(FEW_SHOT_SEED)
@@ -41,6 +45,8 @@ def choices(tasks: Sequence[LoadedTask]) -> list[Choice]:
             context, continuation = instance.args
             # lm-eval numbers the documents of a sample from 0
             doc_id = loaded.doc_ids[instance.doc_id]
+            if not is_utf8(context + continuation):
+                raise ValueError("half a character, a lone surrogate, which no tokenizer takes")
             built.append(Choice(loaded.spec.name, doc_id, instance.idx, context, continuation))
     return built
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bfpo_bench.errors import UserError, first_line
+from bfpo_bench.names import is_utf8
 from bfpo_bench.suite.data import DataRevision, pinned
 from bfpo_bench.suite.lock import DataLock, Observed, check, observe
 from bfpo_bench.suite.sampling import choose, fingerprint
@@ -121,6 +122,11 @@ def _prompts(loaded: LoadedTask) -> Iterator[str]:
             raise UserError(
                 f"Task {spec.name}: its document {doc_id} has an empty prompt: mend the data "
                 "or the task's doc_to_text."
+            )
+        if not is_utf8(prompt):
+            raise UserError(
+                f"Task {spec.name}: the prompt of its document {doc_id} has half a character (a lone "
+                "surrogate), which no tokenizer takes: mend the data."
             )
         yield prompt
 

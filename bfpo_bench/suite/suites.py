@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bfpo_bench.errors import UserError
+from bfpo_bench.names import Name, existing, shortened
 from bfpo_bench.nearest import nearest
 from bfpo_bench.suite.tasks import Cell, Orientation, TaskSpec, load_tasks, tasks_dir
 
@@ -74,7 +75,7 @@ class Suite(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str
+    name: Name
     version: int
     title: str
     tasks: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -132,10 +133,10 @@ def load_suite(name_or_file: str) -> Suite:
     """
     path = _packaged().get(name_or_file)
     if path is None:
-        path = Path(name_or_file)
-        if not path.is_file():
+        path = existing(name_or_file)
+        if path is None or not path.is_file():
             raise UserError(
-                f"There is no suite {name_or_file!r}{nearest(name_or_file, suite_names())}: "
+                f"There is no suite {shortened(name_or_file)!r}{nearest(name_or_file, suite_names())}: "
                 f"name one of {', '.join(suite_names())}, or a YAML file."
             )
     try:
@@ -143,17 +144,23 @@ def load_suite(name_or_file: str) -> Suite:
         if not isinstance(content, dict):
             raise UserError(f"Suite file {path} does not hold a YAML mapping: mend it.")
         suite = Suite.model_validate(content)
+    except OSError as error:
+        raise UserError(
+            f"Suite file {path} cannot be read ({error.strerror}): mend that."
+        ) from error
     except UnicodeDecodeError as error:
         raise UserError(f"Suite file {path} is not UTF-8 text: save it as such.") from error
-    except yaml.YAMLError as error:
-        raise UserError(
-            f"Suite file {path} is not valid YAML ({' '.join(str(error).split())}): mend it."
-        ) from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(x) for x in first["loc"])
+        reason = first["msg"].removeprefix("Value error, ")
         raise UserError(
-            f"Suite file {path}, key {where}: {first['msg']}: mend it, or remove the key."
+            f"Suite file {path}, key {where}: {reason}: mend it, or remove the key."
+        ) from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        # PyYAML lets the ValueError of a date such as 2024-13-45 through
+        raise UserError(
+            f"Suite file {path} is not valid YAML ({' '.join(str(error).split())}): mend it."
         ) from error
     if suite.include_path is not None:
         folder = (path.parent / suite.include_path).resolve()

@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bfpo_bench.errors import UserError
+from bfpo_bench.names import Name
 
 Kind = Literal["discriminative", "generative"]
 
@@ -30,6 +31,7 @@ _DECIDES = (
     "keep",
     "baseline",
 )
+_DEEPEST = 500
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -53,7 +55,7 @@ class TaskSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    name: str
+    name: Name
     path: Path
     version: float
     title: str
@@ -146,10 +148,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
     Loader.add_constructor("!function", function)
     try:
-        own = yaml.load(path.read_bytes(), Loader=Loader)
+        content = path.read_bytes()
+        _check_depth(content)
+        own = yaml.load(content, Loader=Loader)
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): mend the include.") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(
             f"{path} is not valid YAML ({' '.join(str(error).split())}): mend it."
         ) from error
@@ -160,6 +164,21 @@ def read_yaml(path: Path) -> dict[str, Any]:
     for entry in included if isinstance(included, list) else [included]:
         merged.update(read_yaml(path.parent / entry))
     return {**merged, **own}
+
+
+def _check_depth(content: bytes) -> None:
+    """Raises ValueError where the YAML nests so deep that libyaml would run out of stack, which no
+    Python error tells of. Few marks cannot nest deep, and most files have few."""
+    if sum(map(content.count, (b"[", b"{", b"-", b"?", b":"))) <= _DEEPEST:
+        return
+    depth = 0
+    for event in yaml.parse(content, Loader=_LOADER):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _DEEPEST:
+            raise ValueError(f"it nests deeper than {_DEEPEST} levels")
 
 
 def parse_task(path: Path, config: dict[str, Any]) -> TaskSpec:
@@ -194,7 +213,8 @@ def parse_task(path: Path, config: dict[str, Any]) -> TaskSpec:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(x) for x in first["loc"])
-        raise UserError(f"{path}: metadata key {where}: {first['msg']}.") from error
+        reason = first["msg"].removeprefix("Value error, ")
+        raise UserError(f"{path}: metadata key {where}: {reason}.") from error
 
 
 def _few_shot_split(config: dict[str, Any], evaluated: str | None) -> str | None:
@@ -229,7 +249,13 @@ def _functions(value: Any) -> Iterator[Function]:
 def _code(name: Function) -> str:
     if name.file is not None:
         return name.file.read_text(encoding="utf-8")
-    return f"lm-eval {version('lm-eval')}"
+    return f"lm-eval {_lm_eval_version()}"
+
+
+# Reading a package's metadata takes milliseconds, and a hundred functions name it
+@functools.cache
+def _lm_eval_version() -> str:
+    return version("lm-eval")
 
 
 def load_tasks(folder: Path) -> dict[str, TaskSpec]:

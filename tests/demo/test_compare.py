@@ -18,8 +18,8 @@ from bfpo_bench.demo import model as demo
 from bfpo_bench.demo.compare import METHODS, SFT, Comparison, ensure_models, folder_name, recipes
 from bfpo_bench.errors import UserError
 from bfpo_bench.leaderboard.rows import read_leaderboard
+from bfpo_bench.progress import Progress, Report
 from bfpo_bench.runs.training_manifest import TrainingManifest, read_training_manifest
-from bfpo_bench.stages.process import Progress, Report
 
 TINY = demo.Recipe(
     vocabulary=1024,

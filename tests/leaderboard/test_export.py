@@ -43,15 +43,15 @@ TABLE = pd.DataFrame(
 def test_markdown_has_a_section_a_block_best_first() -> None:
     text = FORMATS["markdown"](TABLE)
     assert re.findall("^## .*", text, re.M) == [
-        "## s@1 (key k)",
-        "## s@1 (key j)",
-        "## s@1, partial (key k)",
+        "## `s@1` (key `k`)",
+        "## `s@1` (key `j`)",
+        "## `s@1`, partial (key `k`)",
     ]
     first = [line for line in text.split("## ")[1].splitlines() if line.startswith("| ")]
     assert [line.split(" | ")[:3] for line in first[1:]] == [
-        ["| 1", "c", "80.0 [80.0, 80.0]"],
-        ["| 2", "a", "12.3 [12.3, 12.3]"],
-        ["| –", r"b\|<b>", "–"],
+        ["| 1", "`c`", "80.0 [80.0, 80.0]"],
+        ["| 2", "`a`", "12.3 [12.3, 12.3]"],
+        ["| –", r"`b\|<b>`", "–"],
     ]
 
 
@@ -62,7 +62,7 @@ def test_every_line_of_a_markdown_table_has_as_many_cells() -> None:
 
 
 def test_markdown_says_how_a_model_was_trained_and_as_code() -> None:
-    """What stands in a stranger's training manifest is neither Markdown nor HTML."""
+    """What stands in a stranger's training manifest, or names a model, is neither Markdown nor HTML."""
     told = {"base": "org/b", "training": "bfpo x=`<img src=x>|[a](b) on 1a2b3c4d"}
     text = FORMATS["markdown"](pd.DataFrame([row("a", 1) | told, row("b", 0)]))
     lines = [x for x in text.splitlines() if x.startswith(("| 1", "| 2"))]

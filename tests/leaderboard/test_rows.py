@@ -359,7 +359,8 @@ def test_writers_at_the_same_time_lose_no_row(tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".*.tmp"))
 
 
-HEADER = ",".join([*TEXT, *AGGREGATES])
+SCORES = [f"{a}{end}" for a in AGGREGATES for end in ("", "_ci_low", "_ci_high")]
+HEADER = ",".join([*TEXT, *SCORES])
 
 
 @pytest.mark.parametrize(
@@ -368,7 +369,11 @@ HEADER = ",".join([*TEXT, *AGGREGATES])
         (b"", "No columns"),
         (b"a,b\n1,2\n", "it has no column model"),
         (b"model,suite,partial,comparability_key\na,b,False,k\n", "it has no column engine"),
-        ((HEADER + "\n" + "x," * len(TEXT) + "high,,,,,,\n").encode(), "Unable to parse"),
+        ((HEADER + "\n" + "x," * len(TEXT) + "high" + "," * 20 + "\n").encode(), "Unable to parse"),
+        ((HEADER + "\n" + "x," * len(TEXT) + "1.5\n").encode(), "line 2 has 11 cells and its"),
+        (HEADER.replace(",over_refusal_ci_low", "").encode(), "no column over_refusal_ci_low"),
+        ((HEADER.replace("date", "=date") + "\n").encode(), "it has a column '=date'"),
+        ((HEADER + "\n" + "," * HEADER.count(",") + ",more\n").encode(), "line 2 has 32 cells"),
         (b"\x89PNG\r\n\xff\xfe\x00", "decode"),
     ],
 )

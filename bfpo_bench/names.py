@@ -1,0 +1,57 @@
+"""Names that become parts of files, columns and cells, and text that may stand where they are."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+_LONGEST = 128
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+
+
+def _checked(name: str) -> str:
+    if not _NAME.fullmatch(name) or len(name) > _LONGEST:
+        raise ValueError(
+            f"a name begins with a letter or digit, has letters, digits and . _ + - alone, and at "
+            f"most {_LONGEST} of them"
+        )
+    return name
+
+
+Name = Annotated[str, AfterValidator(_checked)]
+"""What a suite, task or judge may be called: files, columns and table cells are named by it."""
+
+
+def existing(given: str) -> Path | None:
+    """The file or folder behind what a user gave; None where there is none, also where nothing
+    could be called so (too long, a NUL in it, the home of nobody)."""
+    try:
+        path = Path(given).expanduser()
+        return path if path.exists() else None
+    except (OSError, RuntimeError, ValueError):
+        return None
+
+
+def is_utf8(text: str) -> bool:
+    """Whether a file can hold the text: a name that is no UTF-8 reaches Python with lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def shortened(name: str) -> str:
+    """A name as a sentence may quote it."""
+    return name if len(name) <= 120 else f"{name[:117]}..."
+
+
+def code(text: str) -> str:
+    """The text as a Markdown code span on one line, empty for no text: what strangers wrote is
+    neither Markdown nor HTML, and stays in its cell."""
+    flat = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    quoted = flat.replace("`", "'").replace("|", "\\|")
+    return f"`{quoted}`" if quoted else ""
