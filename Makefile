@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint bench torture clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -35,9 +35,11 @@ lint: $(VENV)/.stamp-dev  ## check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/.stamp-run  ## measure what the harness and a training step cost
-	$(BIN)/python benchmarks/overhead.py
-	$(BIN)/python benchmarks/training.py
+bench: $(VENV)/.stamp-run  ## measure speed: every script of benchmarks/ that can run here
+	$(BIN)/python -m benchmarks
+
+torture: $(VENV)/.stamp-dev  ## kill, stop and damage runs a hundred times, and compare what is left
+	$(BIN)/python -m benchmarks.torture --json benchmarks/results/torture.json
 
 clean:  ## remove caches and builds (.venv and runs stay)
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -1,6 +1,6 @@
 """How fast `bfpo-bench contamination` reads a training set, and in how much memory.
 
-    python benchmarks/contamination.py [--rows 1000000] [--prompts 80000] [--json]
+    python benchmarks/contamination.py [--rows 1000000] [--prompts 80000] [--json FILE]
 
 Everything is synthetic. Words are drawn from a vocabulary of 20,000 by Zipf's law, so that common
 words repeat as they do in language. Prompts have 6 to 60 words. A row is a chat of about 200 words,
@@ -12,18 +12,19 @@ that builds the index, reads the file and matches it.
 
 from __future__ import annotations
 
-import argparse
 import json
 import multiprocessing
 import resource
+import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.common import Ratio, command, parser, ratio_table, table, write_json
 from bfpo_bench.suite.contamination import EvaluationPrompt, Index, scan
 from bfpo_bench.suite.training_texts import open_training
 
@@ -103,43 +104,48 @@ def measure(path: str, prompts: int, answer: Any) -> None:
     )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--prompts", type=int, default=80_000)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
+def scanned(rows: int, prompts: int) -> dict[str, Any]:
+    """One reading of a fresh file, in a process of its own."""
     spawn = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.jsonl"
-        write_rows(path, options.rows, options.prompts)
+        write_rows(path, rows, prompts)
         size = path.stat().st_size
         answer = spawn.Queue()
-        process = spawn.Process(target=measure, args=(str(path), options.prompts, answer))
+        process = spawn.Process(target=measure, args=(str(path), prompts, answer))
         process.start()
         measured = answer.get()
         process.join()
-    whole = -(-options.rows // PLANT_EVERY)
-    cut = (options.rows + PLANT_EVERY // 2 - 1) // PLANT_EVERY
-    result = {
-        "rows": options.rows,
-        "prompts": options.prompts,
+    return {
+        "rows": rows,
+        "prompts": prompts,
         "file_mb": round(size / 1e6),
         **measured,
-        "whole_planted": whole,
-        "cut_planted": cut,
+        "whole_planted": -(-rows // PLANT_EVERY),
+        "cut_planted": (rows + PLANT_EVERY // 2 - 1) // PLANT_EVERY,
     }
-    if options.json:
-        print(json.dumps(result, indent=2))
-        return
-    print(f"{result['rows']:,} rows ({result['file_mb']:,} MB), {result['prompts']:,} prompts")
-    print(f"index {result['index_seconds']} s, reading and matching {result['seconds']} s")
-    print(f"{result['cpu_seconds']} s of CPU time in all")
-    print(f"{result['rows_per_second']:,} rows/s, peak memory {result['peak_mb']:,} MB")
-    print(f"planted and found: {result['whole_found']} of {whole} whole", end=", ")
-    print(f"{result['cut_found']} of {cut} cut")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    made = parser(__doc__, repeats=1)
+    made.add_argument("--rows", type=int, default=1_000_000)
+    made.add_argument("--prompts", type=int, default=80_000)
+    options = made.parse_args(arguments)
+    found = [scanned(options.rows, options.prompts) for _ in range(options.repeats)]
+
+    def middle(key: str) -> float:
+        return statistics.median(entry[key] for entry in found)
+
+    keys = ("file_mb", "index_seconds", "seconds", "cpu_seconds", "rows_per_second", "peak_mb")
+    title = f"{options.rows:,} rows, {options.prompts:,} prompts"
+    table(title, ["medians", ""], [(key.replace("_", " "), middle(key)) for key in keys])
+    one = found[0]
+    ratios = [
+        Ratio("whole prompts, found / planted", one["whole_found"] / one["whole_planted"], ">= 1"),
+        Ratio("cut prompts, found / planted", one["cut_found"] / one["cut_planted"], ">= 1"),
+    ]
+    ratio_table("Ratios", ratios)
+    write_json(options.json, command(__file__, arguments), ratios, {"rounds": found})
 
 
 if __name__ == "__main__":

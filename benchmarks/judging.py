@@ -1,12 +1,12 @@
 """What batched judging gains over one response a call, and what it costs beside the engine alone.
 
     python benchmarks/judging.py [--model ID_OR_PATH] [--judge NAME] [--engine transformers|vllm]
-                                 [--new-tokens N] [--responses N] [--single N] [--repeats N] [--json]
+                                 [--new-tokens N] [--responses N] [--single N] [--repeats N]
 
 The judge asks the model named (default: karpathy/stories260K-head64, a real model that any engine
 serves) by a question of one line for a verdict of 32 tokens, which three lines such as WildGuard's
-take; `--new-tokens 1` is HarmBench's way, and `--judge yesno` asks the package's longer question. Prompts and responses are plain English, all different. Three sides,
-in turns, in one process, on one loaded engine:
+take; `--new-tokens 1` is HarmBench's way, and `--judge yesno` asks the package's longer question.
+Prompts and responses are plain English, all different. Three sides, in turns, in one process, on one loaded engine:
 
 - judging: what the judge stage does with the items: fill and template the prompts, encode, generate,
   decode, parse, remember each finding on disk;
@@ -23,19 +23,27 @@ and two ratios: judging / one a call, and time of judging / time of the engine a
 from __future__ import annotations
 
 import argparse
-import json
-import random
 import statistics
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from overhead import alone
-
+from benchmarks.common import (
+    Ratio,
+    command,
+    in_turns,
+    medians,
+    parser,
+    quotient,
+    ratio_table,
+    table,
+    write_json,
+)
+from benchmarks.made_suite import texts
+from benchmarks.overhead import alone
 from bfpo_bench.engines.base import Engine, GenerationRequest
 from bfpo_bench.engines.select import EngineChoice, load_engine
 from bfpo_bench.engines.subject import load_tokenizer, model_files
@@ -45,12 +53,6 @@ from bfpo_bench.judges.running.local import prepare
 from bfpo_bench.judges.running.run import findings
 from bfpo_bench.judges.running.work import Work
 from bfpo_bench.judging import JudgeOptions, plan_judge
-
-WORDS = (
-    "the small red dog went to a park and saw girls and boys who said hello then came home in rain "
-    "to their house where mother made soup for them all while birds sang in trees near lake"
-)
-
 
 JUDGE = """
 name: short
@@ -81,12 +83,8 @@ def short(folder: Path, new: int) -> Path:
 
 def build(count: int) -> list[Item]:
     """Prompts of 8 to 24 words and responses of 20 to 60, the same each time."""
-    draw = random.Random(0)
-
-    def text(low: int, high: int) -> str:
-        return " ".join(draw.choices(WORDS.split(), k=draw.randint(low, high)))
-
-    return [Item(text(8, 24), text(20, 60)) for _ in range(count)]
+    pairs = zip(texts(count, 8, 24), texts(count, 20, 60, seed=1), strict=True)
+    return [Item(prompt, response) for prompt, response in pairs]
 
 
 def judging(engine: Engine, work: Work, items: list[Item]) -> int:
@@ -145,21 +143,9 @@ def single(engine: Any, prompt: list[int], new: int) -> list[int]:
     return list(out[0, len(prompt) :].tolist())
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--model", default="karpathy/stories260K-head64")
-    parser.add_argument("--judge", help="a judge of the package; default: one short question")
-    parser.add_argument("--new-tokens", type=int, default=32)
-    parser.add_argument("--engine", default="transformers", choices=["transformers", "vllm"])
-    parser.add_argument("--responses", type=int, default=512)
-    parser.add_argument("--single", type=int, default=64)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    folder = short(Path(tempfile.mkdtemp()), options.new_tokens)
-    judge = f"{options.judge or folder}={options.model}"
+def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Every figure; the engine is loaded once."""
+    judge = f"{options.judge or short(folder, options.new_tokens)}={options.model}"
     planned = plan_judge(judge, JudgeOptions(engine=options.engine))
     planned.fetch()
     work = planned.work({})
@@ -172,44 +158,64 @@ def main() -> None:
     items = build(options.responses)
     new = work.judge.spec.max_new_tokens
     requests = [GenerationRequest(prompt, new) for _, prompt in prepare(work, items).prompts]
-    sides: dict[str, tuple[int, Callable[[], int]]] = {
-        "judging": (len(items), lambda: judging(engine, work, items)),
-        "engine alone": (len(items), lambda: alone(engine, requests)),
-        "one a call": (options.single, lambda: one_a_call(engine, work, items[: options.single])),
+    single = items[: options.single]
+    sides: dict[str, Callable[[], int]] = {
+        "judging": lambda: judging(engine, work, items),
+        "engine alone": lambda: alone(engine, requests),
+        "one a call": lambda: one_a_call(engine, work, single),
     }
-    for _, call in sides.values():
-        call()
-    seconds: dict[str, list[float]] = {name: [] for name in sides}
-    for _ in range(options.repeats):
-        for name, (_, call) in sides.items():
-            started = time.perf_counter()
-            call()
-            seconds[name].append(time.perf_counter() - started)
-    rate = {n: count / statistics.median(seconds[n]) for n, (count, _) in sides.items()}
-    result = {
-        "engine": options.engine,
+    laps = in_turns(sides, options.repeats, warm_up=True)
+    described = engine.describe()
+    engine.close()
+    counts = {"judging": len(items), "engine alone": len(items), "one a call": len(single)}
+    scale = len(items) / len(single)
+    return {
         "model": work.subject.name,
         "judge": work.judge.spec.name,
-        "responses": options.responses,
+        "engine": described,
         "prompt_tokens": statistics.mean(len(r.prompt) for r in requests),
         "new_tokens": new,
-        "responses_per_second": rate,
-        "all_seconds": seconds,
-        "judging_over_one_a_call": rate["judging"] / rate["one a call"],
-        "judging_over_engine_alone": rate["engine alone"] / rate["judging"],
-        "device": engine.describe(),
+        "responses": counts,
+        "medians": medians(laps),
+        "laps": {n: [[lap.seconds, lap.cpu_seconds] for lap in f] for n, f in laps.items()},
+        "judging_over_one_a_call": scale * quotient(laps, "one a call", "judging"),
+        "judging_over_one_a_call_cpu": scale * quotient(laps, "one a call", "judging", cpu=True),
+        "judging_over_engine_alone": quotient(laps, "judging", "engine alone"),
+        "judging_over_engine_alone_cpu": quotient(laps, "judging", "engine alone", cpu=True),
     }
-    engine.close()
-    print(json.dumps(result, indent=2) if options.json else table(result))
 
 
-def table(result: dict[str, Any]) -> str:
-    what = f"{result['prompt_tokens']:.0f} tokens in, {result['new_tokens']} out"
-    lines = [f"{result['model']} on {result['engine']}: {result['responses']} responses, {what}"]
-    lines += [f"{n:14}{r:>12.1f} /s" for n, r in result["responses_per_second"].items()]
-    lines.append(f"throughput, judging / one a call:  {result['judging_over_one_a_call']:.1f}")
-    lines.append(f"time, judging / engine alone:      {result['judging_over_engine_alone']:.3f}")
-    return "\n".join(lines)
+def main(arguments: Sequence[str] | None = None) -> None:
+    made = parser(__doc__)
+    made.add_argument("--model", default="karpathy/stories260K-head64")
+    made.add_argument("--judge", help="a judge of the package; without it one short question")
+    made.add_argument("--new-tokens", type=int, default=32)
+    made.add_argument("--engine", default="transformers", choices=["transformers", "vllm"])
+    made.add_argument("--responses", type=int, default=512)
+    made.add_argument("--single", type=int, default=64)
+    options = made.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        found = measure(options, Path(folder))
+    engine = options.engine
+    ratios = [
+        Ratio(f"{engine}: speed, judging / one a call", found["judging_over_one_a_call"]),
+        Ratio(f"{engine}: per CPU second, the same", found["judging_over_one_a_call_cpu"]),
+        Ratio(f"{engine}: time, judging / engine alone", found["judging_over_engine_alone"]),
+        Ratio(f"{engine}: CPU time, the same", found["judging_over_engine_alone_cpu"]),
+    ]
+    show(found, ratios)
+    write_json(options.json, command(__file__, arguments), ratios, {"judging": found})
+
+
+def show(found: dict[str, Any], ratios: Sequence[Ratio]) -> None:
+    rows = [
+        (name, found["responses"][name], found["responses"][name] / lap["seconds"])
+        for name, lap in found["medians"].items()
+    ]
+    what = f"{found['prompt_tokens']:.0f} tokens in, {found['new_tokens']} out"
+    title = f"{found['model']} on {found['engine']['engine']}, {what}"
+    table(title, ["medians", "responses", "responses/s"], rows)
+    ratio_table("Ratios, medians over the rounds", ratios)
 
 
 if __name__ == "__main__":

@@ -1,74 +1,76 @@
 """What the harness costs: the respond stage's generation against the engine alone, same token ids.
 
-    python benchmarks/overhead.py [--model ID_OR_PATH] [--engine transformers|vllm] [--requests N] [--repeats N]
+    python benchmarks/overhead.py [--model ID_OR_PATH] [--engine transformers|vllm] [--requests N]
+        [--tasks N] [--new-tokens N] [--no-command]
 
-Both sides run in one process on one loaded engine, in turns, so that neither gets the warmer
-machine. 'Engine alone' is the engine's own batch interface: `LLM.generate` for vLLM, and plain
-`model.generate` over batches of 64, sorted by length, for transformers. 'Respond' is what
-the respond stage does with the same requests: stream, decode, and append each response to a file.
-Printed are the medians over the repeats and the ratio respond / alone.
+All sides run in one process on one loaded engine, in turns:
+
+- alone: the engine's own batch interface: `LLM.generate` for vLLM, and plain `model.generate` over
+  batches of 64, sorted by length, for transformers;
+- respond: what the respond stage does with the same requests: stream, decode, and append each
+  response to a file. The requests of all tasks are one batch;
+- a task at a time: the engine alone again, called for one task after another.
+
+One more pass, not timed, is watched from outside: when the first response is in the file, and what
+memory the process has when 25 to 100 % are. At last `bfpo-bench run` is started on the same prompts
+and watched in the same way, up to its row in the leaderboard.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import random
-import statistics
+import subprocess
+import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
+
+from benchmarks.common import (
+    Ratio,
+    command,
+    in_turns,
+    medians,
+    parser,
+    quotient,
+    ratio_table,
+    table,
+    write_json,
+)
+from benchmarks.made_suite import texts, write_suite
+from benchmarks.watch import Watch, watching
 from bfpo_bench.cache import default_cache
 from bfpo_bench.demo.model import ensure_demo_model
 from bfpo_bench.engines.base import GenerationRequest
 from bfpo_bench.engines.select import load_engine
 from bfpo_bench.engines.subject import load_tokenizer, model_files, resolve_subject
+from bfpo_bench.engines.tokens import render
 from bfpo_bench.runs.folder import RunFolder
 from bfpo_bench.stages.asked import Asked
 from bfpo_bench.stages.respond import generate_responses
 
 ALONE_ROWS = 64
 """Rows a batch of plain transformers: the usual choice on a CPU, and not taken from the harness."""
+GOALS = {"transformers": "<= 1.05", "vllm": "<= 1.03"}
 
 
-def build(tokenizer: Any, count: int, context: int, new: int) -> list[Asked]:
-    """Prompts of 8 to 48 words of plain English, as many as asked, the same each time."""
-    words = [
-        "the",
-        "a",
-        "small",
-        "red",
-        "dog",
-        "cat",
-        "girl",
-        "boy",
-        "went",
-        "to",
-        "park",
-        "saw",
-        "big",
-        "ball",
-        "and",
-        "said",
-        "hello",
-        "then",
-        "home",
-    ]
-    draw = random.Random(0)
+def build(tokenizer: Any, count: int, tasks: int, context: int, new: int) -> list[Asked]:
+    """Prompts of 8 to 48 words of plain English, of each task in turn, the same each time."""
     asked = []
-    for number in range(count):
-        text = " ".join(draw.choices(words, k=draw.randint(8, 48)))
-        tokens = tuple(tokenizer.encode(text))[: context - new]
-        request = GenerationRequest(tokens, new, seed=number)
-        asked.append(
-            Asked("bench", number, [{"role": "user", "content": text}], request, 0, False, False)
-        )
+    for number, text in enumerate(texts(count)):
+        messages = [{"role": "user", "content": text}]
+        rendered = render(tokenizer, messages, tokenizer.chat_template is not None)
+        request = GenerationRequest(tuple(rendered.tokens)[: context - new], new, seed=number)
+        task = f"bench_{number * tasks // count}"
+        asked.append(Asked(task, number, messages, request, 0, False, False))
     return asked
 
 
-def alone(engine: Any, requests: list[GenerationRequest]) -> int:
+def alone(engine: Any, requests: Sequence[GenerationRequest]) -> int:
     """Generate through the engine's own interface; returns the number of new tokens."""
     if engine.name == "vllm":
         from vllm import SamplingParams
@@ -84,11 +86,11 @@ def alone(engine: Any, requests: list[GenerationRequest]) -> int:
             for r in requests
         ]
         outputs = engine.llm.generate(prompts, params, use_tqdm=False)
-        return sum(len(o.outputs[0].token_ids) for o in outputs)
+        return sum(t not in engine._stop for o in outputs for t in o.outputs[0].token_ids)
     return _alone_transformers(engine, requests)
 
 
-def _alone_transformers(engine: Any, requests: list[GenerationRequest]) -> int:
+def _alone_transformers(engine: Any, requests: Sequence[GenerationRequest]) -> int:
     import torch
     from transformers import GenerationConfig
 
@@ -118,6 +120,14 @@ def _alone_transformers(engine: Any, requests: list[GenerationRequest]) -> int:
     return total
 
 
+def a_task_at_a_time(engine: Any, asked: Sequence[Asked]) -> int:
+    """The engine alone, called once for each task; returns the number of new tokens."""
+    return sum(
+        alone(engine, [a.request for a in asked if a.task == task])
+        for task in dict.fromkeys(a.task for a in asked)
+    )
+
+
 def respond(engine: Any, tokenizer: Any, asked: list[Asked]) -> int:
     """What the respond stage does with the same requests; returns the number of new tokens."""
     with tempfile.TemporaryDirectory() as folder:
@@ -126,56 +136,119 @@ def respond(engine: Any, tokenizer: Any, asked: list[Asked]) -> int:
         return sum(r.response_tokens for r in run.responses())
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--model", help="hub id or folder; default: the demo model")
-    parser.add_argument("--engine", default="transformers", choices=["transformers", "vllm"])
-    parser.add_argument("--requests", type=int, default=256)
-    parser.add_argument("--new-tokens", type=int, default=128)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
+def watched(engine: Any, tokenizer: Any, asked: list[Asked]) -> Watch:
+    """The same, watched."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = RunFolder(Path(folder))
+        with watching(lambda: run.responses_file) as watch:
+            generate_responses(run, engine, tokenizer, asked, lambda progress: None)
+        return watch
+
+
+def whole_command(options: argparse.Namespace, model: str) -> dict[str, Any]:
+    """`bfpo-bench run` over as many prompts, from its start to its row, watched."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        suite = write_suite(folder, options.requests, options.tasks, options.new_tokens)
+        words = [sys.executable, "-m", "bfpo_bench", "run", "--model", model, "--json"]
+        words += ["--suite", str(suite), "--engine", options.engine, "--out", str(folder / "runs")]
+        words += ["--leaderboard", str(folder / "made.csv")]
+        errors = folder / "stderr"
+
+        def responses() -> Path | None:
+            return next((folder / "runs").glob("*/responses.jsonl"), None)
+
+        began = time.perf_counter()
+        with errors.open("wb") as err, (folder / "stdout").open("wb") as out:
+            process = subprocess.Popen(words, stdout=out, stderr=err)
+            with watching(responses, psutil.Process(process.pid)) as watch:
+                code = process.wait()
+        if code not in (0, 3):
+            raise SystemExit(f"bfpo-bench run ended with {code}: {errors.read_text()[-2000:]}")
+        return {
+            "seconds": time.perf_counter() - began,
+            "first_response_seconds": watch.first,
+            "run": json.loads((folder / "stdout").read_text())[0].get("seconds"),
+            "memory": watch.quarters(),
+        }
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Every figure; the engine is loaded once."""
     model = options.model or str(ensure_demo_model(default_cache()))
     subject = resolve_subject(model)
     tokenizer = load_tokenizer(subject.tokenizer_source.materialise())
     files = model_files(subject, tokenizer, 8192, {}, 0)
     engine = load_engine(options.engine, files)
-    asked = build(tokenizer, options.requests, files.context, options.new_tokens)
+    asked = build(tokenizer, options.requests, options.tasks, files.context, options.new_tokens)
     requests = [a.request for a in asked]
-    alone(engine, requests[:32])
+    for warm in (requests[:32], requests[-32:]):
+        alone(engine, warm)
     respond(engine, tokenizer, asked[:32])
-    times: dict[str, list[float]] = {"alone": [], "respond": []}
-    tokens: dict[str, int] = {}
-    for _ in range(options.repeats):
-        for name, call in (
-            ("alone", lambda: alone(engine, requests)),
-            ("respond", lambda: respond(engine, tokenizer, asked)),
-        ):
-            started = time.perf_counter()
-            tokens[name] = call()
-            times[name].append(time.perf_counter() - started)
-    result = {
-        "engine": options.engine,
-        "model": subject.name,
-        "requests": options.requests,
-        "new_tokens": tokens,
-        "seconds": {name: statistics.median(found) for name, found in times.items()},
-        "all_seconds": times,
-        "ratio": statistics.median(times["respond"]) / statistics.median(times["alone"]),
-        "device": engine.describe(),
+    sides = {
+        "alone": lambda: alone(engine, requests),
+        "respond": lambda: respond(engine, tokenizer, asked),
+        "a task at a time": lambda: a_task_at_a_time(engine, asked),
     }
+    laps = in_turns(sides, options.repeats)
+    watch = watched(engine, tokenizer, asked)
+    described = engine.describe()
     engine.close()
-    if options.json:
-        print(json.dumps(result, indent=2))
-        return
-    print(f"{'':10}{'seconds':>10}{'tokens':>10}")
-    for name, seconds in result["seconds"].items():
-        print(f"{name:10}{seconds:>10.2f}{tokens[name]:>10}")
-    print(
-        f"ratio respond / alone, {options.engine}, median of {options.repeats}: {result['ratio']:.3f}"
-    )
+    return {
+        "model": subject.name,
+        "engine": described,
+        "requests": len(asked),
+        "new_tokens": {name: found[0].result for name, found in laps.items()},
+        "medians": medians(laps),
+        "laps": {n: [[lap.seconds, lap.cpu_seconds] for lap in f] for n, f in laps.items()},
+        "ratio": quotient(laps, "respond", "alone"),
+        "ratio_cpu": quotient(laps, "respond", "alone", cpu=True),
+        "ratio_tasks": quotient(laps, "a task at a time", "respond"),
+        "first_response_seconds": watch.first,
+        "memory": watch.quarters(),
+        "command": whole_command(options, model) if options.command else None,
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    made = parser(__doc__)
+    made.add_argument("--model", help="hub id or folder; without it the demo's model")
+    made.add_argument("--engine", default="transformers", choices=["transformers", "vllm"])
+    made.add_argument("--requests", type=int, default=256)
+    made.add_argument("--tasks", type=int, default=12)
+    made.add_argument("--new-tokens", type=int, default=64)
+    made.add_argument("--command", action=argparse.BooleanOptionalAction, default=True)
+    options = made.parse_args(arguments)
+    found = measure(options)
+    goal = GOALS[options.engine]
+    ratios = [
+        Ratio(f"{options.engine}: time, respond / engine alone", found["ratio"], goal),
+        Ratio(f"{options.engine}: CPU time, respond / engine alone", found["ratio_cpu"]),
+        Ratio(f"{options.engine}: time, a task at a time / one batch", found["ratio_tasks"]),
+    ]
+    show(found, ratios)
+    write_json(options.json, command(__file__, arguments), ratios, {"overhead": found})
+
+
+def show(found: dict[str, Any], ratios: Sequence[Ratio]) -> None:
+    rows = [
+        (name, lap["seconds"], lap["cpu_seconds"], found["new_tokens"][name])
+        for name, lap in found["medians"].items()
+    ]
+    title = f"{found['model']} on {found['engine']['engine']}, {found['requests']:,} requests"
+    table(title, ["medians", "seconds", "CPU seconds", "new tokens"], rows)
+    watched = [("generation", None, found["first_response_seconds"], found["memory"])]
+    if (told := found["command"]) is not None:
+        first = told["first_response_seconds"]
+        watched.append(("bfpo-bench run", told["seconds"], first, told["memory"]))
+    memory = [
+        (name, whole, first, *(q["mib_all"] for q in quarters))
+        for name, whole, first, quarters in watched
+    ]
+    headings = ["from its start", "whole, s", "first response, s"]
+    headings += [f"MiB at {percent} %" for percent in (25, 50, 75, 100)]
+    table("First stored response and resident memory of all processes", headings, memory)
+    ratio_table("Ratios, medians over the rounds", ratios)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What a BFPO step costs: this project's trainer against TRL's DPO on the same model and pairs.
 
-    python benchmarks/training.py [--steps N] [--repeats N] [--hidden N] [--layers N] [--bf16] [--json]
+    python benchmarks/training.py [--steps N] [--repeats N] [--hidden N] [--layers N] [--bf16] [--json FILE]
 
 A Llama with random weights and pairs of synthetic text; every side trains in a process of its own, in
 turns, so that neither gets the warmer machine. Printed are medians over the repeats, and ratios:
@@ -22,77 +22,83 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from typing import Any
+
+from benchmarks.common import Ratio, command, parser, ratio_table, table, write_json
 
 SIDES = ("bfpo", "trl", "trl-live")
 WORDS = "the a small red dog cat girl boy went to park saw big ball and said hello then home rain"
 WARM_UP = 2
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=_Raw)
-    parser.add_argument("--steps", type=int, default=10, help="timed steps a training")
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--batch", type=int, default=4, help="pairs a step")
-    parser.add_argument("--words", type=int, default=60, help="words of a prompt and of an answer")
-    parser.add_argument("--hidden", type=int, default=256)
-    parser.add_argument("--layers", type=int, default=6)
-    parser.add_argument("--vocabulary", type=int, default=16_000)
-    parser.add_argument("--bf16", action="store_true", help="mixed precision, on a GPU")
-    parser.add_argument("--checkpointing", action="store_true", help="gradient checkpointing")
-    parser.add_argument("--peak-tflops", type=float, help="of the GPU, for the share of its peak")
-    parser.add_argument("--json", action="store_true", help="every single figure")
-    parser.add_argument("--side", choices=(*SIDES, "reference"), help=argparse.SUPPRESS)
-    options = parser.parse_args()
+def main(arguments: Sequence[str] | None = None) -> None:
+    made = parser(__doc__)
+    made.add_argument("--steps", type=int, default=10, help="timed steps a training")
+    made.add_argument("--batch", type=int, default=4, help="pairs a step")
+    made.add_argument("--words", type=int, default=60, help="words of a prompt and of an answer")
+    made.add_argument("--hidden", type=int, default=256)
+    made.add_argument("--layers", type=int, default=6)
+    made.add_argument("--vocabulary", type=int, default=16_000)
+    made.add_argument("--bf16", action="store_true", help="mixed precision, on a GPU")
+    made.add_argument("--checkpointing", action="store_true", help="gradient checkpointing")
+    made.add_argument("--peak-tflops", type=float, help="of the GPU, for the share of its peak")
+    made.add_argument("--side", choices=(*SIDES, "reference"), help=argparse.SUPPRESS)
+    options = made.parse_args(arguments)
     if options.side == "reference":
         print(json.dumps(reference_pass(options)))
     elif options.side:
         print(json.dumps(training(options)))
     else:
-        report(options)
+        words = list(sys.argv[1:] if arguments is None else arguments)
+        found = measure(options, words)
+        ratios = show(options, found)
+        write_json(options.json, command(__file__, arguments), ratios, {"sides": found})
 
 
-class _Raw(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
-    pass
-
-
-def report(options: argparse.Namespace) -> None:
-    """Every side in turns, then the table."""
+def measure(options: argparse.Namespace, words: Sequence[str]) -> dict[str, list[dict[str, float]]]:
+    """Every side in turns."""
     found: dict[str, list[dict[str, float]]] = {side: [] for side in (*SIDES, "reference")}
     for _ in range(options.repeats):
         for side, figures in found.items():
-            figures.append(_child(side))
-    if options.json:
-        print(json.dumps(found, indent=1))
-        return
+            figures.append(_child(words, side))
+    return found
+
+
+def show(options: argparse.Namespace, found: dict[str, list[dict[str, float]]]) -> list[Ratio]:
+    """Print the tables; returns the ratios."""
 
     def median(side: str, key: str) -> float:
         return statistics.median(f[key] for f in found[side])
 
-    print(f"{found['bfpo'][0]['parameters']:,.0f} parameters on {found['bfpo'][0]['device']}")
-    for side in SIDES:
-        speed, memory = median(side, "tokens_per_second"), median(side, "peak_mib")
-        share = ""
-        if options.peak_tflops:
-            share = f"{100 * median(side, 'tflops') / options.peak_tflops:8.1f} % of peak"
-        print(f"{side:10} {speed:10,.0f} tokens/s {memory:10,.0f} MiB{share}")
-    speed, memory = median("bfpo", "tokens_per_second"), median("bfpo", "peak_mib")
-    worked = median("bfpo", "tokens_per_cpu_second")
-    for side in ("trl", "trl-live"):
-        ratio = worked / median(side, "tokens_per_cpu_second")
-        print(f"tokens a second of CPU time, BFPO / {side}: {ratio:.3f}")
-    print(f"speed, BFPO / TRL DPO precomputed: {speed / median('trl', 'tokens_per_second'):.3f}")
-    print(
-        f"speed, BFPO / TRL DPO live:        {speed / median('trl-live', 'tokens_per_second'):.3f}"
-    )
-    print(f"memory, BFPO / TRL DPO precomputed: {memory / median('trl', 'peak_mib'):.3f}")
-    ratios = [f["forward_seconds"] / f["pass_seconds"] for f in found["reference"]]
-    print(f"speed, reference pass / plain forward: {statistics.median(ratios):.3f}")
+    def over(key: str, side: str) -> float:
+        return median("bfpo", key) / median(side, key)
+
+    keys = ["tokens_per_second", "tokens_per_cpu_second", "peak_mib"]
+    columns = ["medians", "tokens/s", "tokens a CPU second", "peak MiB"]
+    rows: list[list[object]] = [[side, *(median(side, key) for key in keys)] for side in SIDES]
+    if options.peak_tflops:
+        columns.append("% of peak")
+        for row, side in zip(rows, SIDES, strict=True):
+            row.append(100 * median(side, "tflops") / options.peak_tflops)
+    title = f"{found['bfpo'][0]['parameters']:,.0f} parameters on {found['bfpo'][0]['device']}"
+    table(title, columns, rows)
+    reference = [f["forward_seconds"] / f["pass_seconds"] for f in found["reference"]]
+    ratios = [
+        Ratio("speed, BFPO / TRL DPO precomputed", over("tokens_per_second", "trl")),
+        Ratio("per CPU second, the same", over("tokens_per_cpu_second", "trl")),
+        Ratio("speed, BFPO / TRL DPO live", over("tokens_per_second", "trl-live")),
+        Ratio("per CPU second, the same, live", over("tokens_per_cpu_second", "trl-live")),
+        Ratio("memory, BFPO / TRL DPO precomputed", over("peak_mib", "trl")),
+        Ratio("speed, reference pass / plain forward", statistics.median(reference)),
+    ]
+    ratio_table("Ratios of medians", ratios)
+    return ratios
 
 
-def _child(side: str) -> dict[str, float]:
+def _child(words: Sequence[str], side: str) -> dict[str, float]:
     done = subprocess.run(
-        [sys.executable, *sys.argv, "--side", side], capture_output=True, text=True
+        [sys.executable, __file__, *words, "--side", side], capture_output=True, text=True
     )
     if done.returncode:
         sys.exit(f"{side}: {done.stderr[-2000:]}")

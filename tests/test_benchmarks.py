@@ -1,0 +1,204 @@
+"""The speed scripts on a handful of requests: they run to their end and write what they promise.
+
+What they measure is not looked at here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bench import HEAD64
+from markov import markov_model
+
+from benchmarks import __main__ as entry
+from benchmarks import common, growth, multiple_choice, official_path, overhead, start
+from benchmarks.common import Lap, Ratio
+from benchmarks.made_suite import WORDS, texts, write_suite
+from benchmarks.watch import cpu_seconds, watching
+from bfpo_bench.suite.suites import load_suite, select_tasks
+
+HERE = Path(entry.__file__).parent
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A model that goes through the words of the made-up prompts one after another, without an end."""
+    words = list(dict.fromkeys(WORDS.split()))
+    folder = tmp_path_factory.mktemp("markov") / "model"
+    return str(markov_model(folder, words, dict(pairwise(words)), otherwise=words[0]))
+
+
+def written(file: Path) -> dict[str, Any]:
+    """What a script wrote, of which every ratio is a positive number."""
+    found: dict[str, Any] = json.loads(file.read_text())
+    assert found["command"].startswith("python benchmarks/")
+    assert found["ratios"]
+    assert all(r["what"] and r["value"] >= 0 for r in found["ratios"])
+    assert found["machine"]["cores"] >= 1
+    return found
+
+
+def test_sides_take_turns_and_every_other_round_backwards() -> None:
+    calls: list[str] = []
+    laps = common.in_turns({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 3)
+    assert "".join(calls) == "abbaab"
+    assert {name: len(found) for name, found in laps.items()} == {"a": 3, "b": 3}
+
+
+def test_the_quotient_is_the_median_of_the_rounds_own() -> None:
+    """Rounds 2 / 1, 9 / 3 and 8 / 8 give 2, 3 and 1: the median is 2, where that of the medians is
+    8 / 3. CPU time: 1 / 1, 1 / 2 and 1 / 4, whose median is 0.5."""
+    over = [Lap(2, 1), Lap(9, 1), Lap(8, 1)]
+    under = [Lap(1, 1), Lap(3, 2), Lap(8, 4)]
+    laps = {"over": over, "under": under}
+    assert common.quotient(laps, "over", "under") == 2
+    assert common.quotient(laps, "over", "under", cpu=True) == 0.5
+    assert common.medians(laps)["over"] == {"seconds": 8, "cpu_seconds": 1}
+
+
+@pytest.mark.parametrize(
+    ("value", "goal", "met"),
+    [(1.03, "<= 1.03", True), (1.04, "<= 1.03", False), (10, ">= 10", True), (9.9, ">= 10", False)],
+)
+def test_goals(value: float, goal: str, met: bool) -> None:
+    assert Ratio("x", value, goal).met is met
+    assert Ratio("x", value).met is None
+
+
+def test_figures_name_no_folder_and_no_host(tmp_path: Path) -> None:
+    file = tmp_path / "deep" / "x.json"
+    arguments = ["--model", str(tmp_path / "model"), "--json", str(file), "--repeats", "2"]
+    told = common.command("/somewhere/benchmarks/x.py", arguments)
+    assert told == "python benchmarks/x.py --model model --repeats 2"
+    common.write_json(file, told, [Ratio("a / b", 2.0, "<= 1")], {"more": 1})
+    text = file.read_text()
+    assert json.loads(text)["ratios"] == [
+        {"what": "a / b", "value": 2.0, "goal": "<= 1", "met": False}
+    ]
+    assert str(tmp_path) not in text
+    assert os.uname().nodename not in text
+
+
+def test_a_table_is_as_wide_as_it_needs(capsys: pytest.CaptureFixture[str]) -> None:
+    common.table("title", ["name", "figure"], [("x" * 150, 1234.5), ("y", 0.98765)])
+    told = capsys.readouterr().out
+    assert "x" * 150 in told
+    assert "1,234" in told
+    assert "0.988" in told
+
+
+def test_a_file_is_watched_until_its_end(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    with watching(lambda: file) as watch:
+        file.write_bytes(b"1234")
+    assert watch.first is not None
+    assert [q["percent"] for q in watch.quarters()] == [25, 50, 75, 100]
+    assert all(q["mib_all"] >= q["mib"] > 1 for q in watch.quarters())
+
+
+def test_cpu_time_counts_children_that_ended() -> None:
+    """`start.call` runs and waits for a process that does nothing but start."""
+    before = cpu_seconds()
+    start.call(["-c", "sum(range(3_000_000))"], Path.cwd())
+    assert cpu_seconds() > before
+
+
+def test_made_prompts_make_a_suite(tmp_path: Path) -> None:
+    suite = load_suite(str(write_suite(tmp_path, prompts=7, tasks=3, new_tokens=8)))
+    assert [(t.name, t.documents) for t in select_tasks(suite, None)] == [
+        ("bfpo_made_0", 3),
+        ("bfpo_made_1", 2),
+        ("bfpo_made_2", 2),
+    ]
+    assert texts(5) == texts(5) != texts(5, seed=1)
+
+
+def test_overhead(model: str, tmp_path: Path) -> None:
+    file = tmp_path / "overhead.json"
+    words = ["--requests", "4", "--tasks", "2", "--new-tokens", "4", "--repeats", "1"]
+    overhead.main([*words, "--model", model, "--no-command", "--json", str(file)])
+    found = written(file)["overhead"]
+    assert found["requests"] == 4
+    # No answer ends before its budget: 4 requests of 4 tokens
+    assert found["new_tokens"] == {"alone": 16, "respond": 16, "a task at a time": 16}
+    assert found["first_response_seconds"] > 0
+
+
+def test_official_path(model: str, tmp_path: Path) -> None:
+    """Both sides answer and judge the same prompts, with as many tokens."""
+    file = tmp_path / "official.json"
+    words = ["--prompts", "2", "--single", "2", "--new-tokens", "12", "--repeats", "1"]
+    words += ["--batch", "1", "--batch", "2", "--no-apart"]
+    official_path.main([*words, "--model", model, "--json", str(file)])
+    sides = written(file)["sides"]
+    assert list(sides) == ["official, batch 1", "official, batch 2", "bfpo-bench, transformers"]
+    for phases in sides.values():
+        [generated], [judged] = phases["generate"], phases["judge"]
+        assert (generated["responses"], generated["tokens"]) == (2, 24)
+        assert judged["responses"] == 2
+
+
+def test_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(start, "commands", lambda model: {"--help": ["--help"]})
+    file = tmp_path / "start.json"
+    start.main(["--repeats", "1", "--profile", "--json", str(file)])
+    found = written(file)
+    assert list(found["medians"]) == [start.BARE, "--help"]
+    assert len(found["imports"]["--help"]) == start.TOP
+
+
+def test_growth(monkeypatch: pytest.MonkeyPatch, model: str, tmp_path: Path) -> None:
+    monkeypatch.setattr(growth, "ensure_demo_model", lambda cache: Path(model))
+    file = tmp_path / "growth.json"
+    growth.main(["--sizes", "50", "--json", str(file)])
+    written(file)
+
+
+def test_multiple_choice(monkeypatch: pytest.MonkeyPatch, hub: str, tmp_path: Path) -> None:
+    """Both sides give the same log-probabilities of one task's choices, and of the made ones."""
+    nothing = {"above": 1.0, "all": 1.0}
+
+    def memory(side: str, model: str, context: int, batch: int, tasks: dict[str, Any]) -> Any:
+        return dict.fromkeys(tasks, nothing)
+
+    # A process for each side would load everything twice more
+    monkeypatch.setattr(multiple_choice, "memory", memory)
+    file = tmp_path / "choice.json"
+    words = ["--tasks", "bfpo_crows_pairs_english", "--limit", "2", "--repeats", "1"]
+    multiple_choice.main([*words, "--model", HEAD64, "--context", "512", "--json", str(file)])
+    found = written(file)["tasks"]
+    assert [t["task"] for t in found] == ["bfpo_crows_pairs_english", multiple_choice.MADE]
+    assert [t["choices"] for t in found] == [4, 4]
+    assert all(t["difference"] < 1e-3 for t in found)
+
+
+def test_every_entry_is_a_script() -> None:
+    for name, found in entry.ENTRIES.items():
+        assert (HERE / f"{found.script}.py").is_file(), name
+        assert set(found.needs) <= {"hub", "vllm", "trl"}, name
+
+
+def test_one_entry_sums_up_what_ran_and_says_what_did_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One script is run, one fails, and one is left out for the lack of a hub."""
+    rows = "--rows 2000 --prompts 50"
+    entries = {
+        "small": entry.Entry("contamination", rows),
+        "broken": entry.Entry("contamination", "--no-such-option"),
+        "absent": entry.Entry("contamination", rows, rows, ("hub",)),
+    }
+    monkeypatch.setattr(entry, "ENTRIES", entries)
+    monkeypatch.setattr(entry, "HUB", tmp_path)
+    monkeypatch.delenv("HF_ENDPOINT", raising=False)
+    assert entry.main(["--results", str(tmp_path)]) == 1
+    told = " ".join(capsys.readouterr().out.split())
+    assert "small whole prompts, found / planted 1.000 >= 1 yes" in told
+    assert "broken ended with exit code 2" in told
+    assert "absent left out: needs HF_ENDPOINT" in told
+    assert written(tmp_path / "small.json")["rounds"][0]["rows"] == 2000
