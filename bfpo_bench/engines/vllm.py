@@ -9,6 +9,7 @@ from typing import Any
 
 from bfpo_bench.engines.base import (
     ChoiceRequest,
+    Failure,
     Generation,
     GenerationRequest,
     Likelihood,
@@ -17,10 +18,9 @@ from bfpo_bench.engines.base import (
     check_finite,
 )
 from bfpo_bench.engines.select import cache_bytes
+from bfpo_bench.engines.vllm_core import AT_ONCE, Ask, VllmCore
+from bfpo_bench.engines.vllm_scoring import Step, StepAnswer, Tally, steps
 from bfpo_bench.errors import UserError, first_line
-
-AHEAD = 512
-"""Requests waiting inside vLLM: enough to fill any batch, few enough to keep memory flat."""
 
 
 class VllmEngine:
@@ -28,21 +28,19 @@ class VllmEngine:
 
     name = "vllm"
 
-    def __init__(self, llm: Any, files: ModelFiles) -> None:
-        self.llm = llm
-        self._stop = list(files.stop_tokens)
-        self._lora: Any = None
-        self._count = 0
-        self._scored_at_once = AHEAD
-        if files.adapter is not None:
-            from vllm.lora.request import LoRARequest
-            from vllm.platforms import current_platform
+    def __init__(self, core: VllmCore, files: ModelFiles) -> None:
+        from vllm.platforms import current_platform
 
-            self._lora = LoRARequest("adapter", 1, files.adapter)
-            # vLLM's CPU build adds the adapter to the logits of prompt tokens with one index a
-            # request where it needs one a token: right for one request, an engine death for more
-            if current_platform.is_cpu():
-                self._scored_at_once = 1
+        self._core = core
+        self._stop = list(files.stop_tokens)
+        # vLLM's CPU build adds the adapter to the logits of prompt tokens with one index a request
+        # where it needs one a token: right for one request, an engine death for more
+        self._score_prompts = files.adapter is None or not current_platform.is_cpu()
+
+    @property
+    def llm(self) -> Any:
+        """The `vllm.LLM` that answers now: a death of its engine brings another."""
+        return self._core.llm
 
     @classmethod
     def load(cls, files: ModelFiles) -> VllmEngine:
@@ -53,29 +51,15 @@ class VllmEngine:
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(_cpu_cache_gib(files)))
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-        from vllm import LLM
+        # Between its own processes alone
+        os.environ.setdefault("VLLM_HOST_IP", "127.0.0.1")
         from vllm.platforms import current_platform
 
-        arguments: dict[str, Any] = {
-            "max_model_len": files.context + 1,
-            "generation_config": "vllm",
-            "seed": files.seed,
-            "enable_prefix_caching": True,
-        }
-        if current_platform.is_cpu():
-            arguments |= {"dtype": "float32", "enforce_eager": True, "max_num_seqs": 128}
-        if files.adapter is not None:
-            arguments |= {"enable_lora": True, "max_lora_rank": _lora_rank(files.adapter)}
-        arguments |= {k: v for k, v in files.arguments.items() if k != "max_model_len"}
-        try:
-            llm = LLM(model=files.folder, **arguments)
-        except (ValueError, TypeError, RuntimeError, OSError, AssertionError) as error:
-            reason = first_line(error)
-            raise UserError(
-                f"vLLM cannot serve {files.folder}: {reason}; see the run's log, give "
-                "--engine-arg max_model_len=N where memory is short, or use --engine transformers."
-            ) from error
-        return cls(llm, files)
+        arguments = _arguments(files, cpu=current_platform.is_cpu())
+        if current_platform.is_cpu() and arguments["enforce_eager"]:
+            # vLLM compiles the function that ranks log-probabilities all the same: half a minute
+            os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
+        return cls(VllmCore(lambda: _llm(files.folder, arguments), _lora(files)), files)
 
     def describe(self) -> dict[str, Any]:
         import torch
@@ -83,114 +67,161 @@ class VllmEngine:
         from vllm.platforms import current_platform
 
         config = self.llm.llm_engine.model_config
-        return {
+        described = {
             "engine": self.name,
             "device": "cpu" if current_platform.is_cpu() else current_platform.get_device_name(),
             "dtype": str(config.dtype).removeprefix("torch."),
             "versions": {"torch": torch.__version__, "vllm": vllm.__version__},
         }
+        if self._core.restarts:
+            described["restarts"] = self._core.restarts
+        if self._core.at_once < AT_ONCE:
+            described["requests_at_once"] = self._core.at_once
+        return described
 
-    def generate(self, requests: Sequence[GenerationRequest]) -> Iterator[tuple[int, Generation]]:
-        from vllm import SamplingParams
-
-        def params(request: GenerationRequest) -> tuple[tuple[int, ...], Any]:
-            return request.prompt, SamplingParams(
-                temperature=request.temperature,
-                top_p=request.top_p if request.temperature else 1.0,
-                max_tokens=request.max_new_tokens,
-                seed=request.seed,
-                stop_token_ids=self._stop,
-                detokenize=False,
-            )
-
-        for position, output in self._stream([params(r) for r in requests]):
+    def generate(
+        self, requests: Sequence[GenerationRequest]
+    ) -> Iterator[tuple[int, Generation | Failure]]:
+        asks = (Ask(i, r.prompt, self._sampling(r)) for i, r in enumerate(requests))
+        for position, output in self._core.stream(asks):
+            if isinstance(output, Failure):
+                yield position, output
+                continue
             tokens = list(output.outputs[0].token_ids)
             stopped = output.outputs[0].finish_reason == "stop"
             if stopped and tokens and tokens[-1] in self._stop:
                 tokens.pop()
             yield position, Generation(tuple(tokens), "stop" if stopped else "length")
 
+    def _sampling(self, request: GenerationRequest) -> dict[str, Any]:
+        return {
+            "temperature": request.temperature,
+            "top_p": request.top_p if request.temperature else 1.0,
+            "max_tokens": request.max_new_tokens,
+            "seed": request.seed,
+            "stop_token_ids": self._stop,
+        }
+
     def loglikelihoods(
         self, requests: Sequence[ScoringRequest]
-    ) -> Iterator[tuple[int, Likelihood]]:
-        """Every token but the last is scored as prompt, the last as a generation that is forced.
+    ) -> Iterator[tuple[int, Likelihood | Failure]]:
+        """Each context is computed once; see `vllm_scoring`.
 
-        vLLM reports log-probabilities before `allowed_token_ids` masks the logits, so the forced
-        token's is the model's own; feeding it as prompt would need one position more than the
-        context has. One-token choices ask for no prompt log-probabilities at all.
+        The last token of a continuation is never fed: that would need one position more than the
+        context has.
         """
-        from vllm import SamplingParams
+        tally = Tally(requests)
+        again: list[Step] = []
+        asks = (
+            Ask(step, step.prompt, _scoring(step))
+            for step in steps(requests, score_prompts=self._score_prompts)
+        )
+        for step, output in self._core.stream(asks):
+            if isinstance(output, Failure):
+                yield from tally.fail(step, output)
+            elif output.num_cached_tokens > step.readable:
+                again.append(step)
+            else:
+                yield from tally.add(step, _answer(step, output))
+        whole = (Ask(s, s.prompt, _scoring(s) | {"skip_reading_prefix_cache": True}) for s in again)
+        for step, output in self._core.stream(whole):
+            if isinstance(output, Failure):
+                yield from tally.fail(step, output)
+            else:
+                yield from tally.add(step, _answer(step, output))
 
-        def params(request: ScoringRequest) -> tuple[tuple[int, ...], Any]:
-            return request.tokens[:-1], SamplingParams(
-                temperature=0.0,
-                max_tokens=1,
-                logprobs=0,
-                prompt_logprobs=0 if request.continuation > 1 else None,
-                allowed_token_ids=[request.tokens[-1]],
-                ignore_eos=True,
-                detokenize=False,
-            )
-
-        asked = [params(r) for r in requests]
-        for position, output in self._stream(asked, self._scored_at_once):
-            request = requests[position]
-            steps = [output.outputs[0].logprobs[0]]
-            targets = [request.tokens[-1]]
-            if request.continuation > 1:
-                scored = request.continuation - 1
-                steps = [*output.prompt_logprobs[-scored:], *steps]
-                targets = [*request.tokens[-1 - scored : -1], *targets]
-            chosen = [step[token] for step, token in zip(steps, targets, strict=True)]
-            total = sum(c.logprob for c in chosen)
-            check_finite(total)
-            yield position, Likelihood(total, all(c.rank == 1 for c in chosen))
-
-    def choices(self, requests: Sequence[ChoiceRequest]) -> Iterator[tuple[int, tuple[float, ...]]]:
+    def choices(
+        self, requests: Sequence[ChoiceRequest]
+    ) -> Iterator[tuple[int, tuple[float, ...] | Failure]]:
         """One step each; vLLM reports the options' log-probabilities whatever token it samples."""
-        from vllm import SamplingParams
-
-        def params(request: ChoiceRequest) -> tuple[tuple[int, ...], Any]:
-            return request.prompt, SamplingParams(
-                temperature=0.0,
-                max_tokens=1,
-                logprob_token_ids=list(request.options),
-                ignore_eos=True,
-                detokenize=False,
-            )
-
-        for position, output in self._stream([params(r) for r in requests]):
+        asks = (Ask(i, r.prompt, _one_step(r.options)) for i, r in enumerate(requests))
+        for position, output in self._core.stream(asks):
+            if isinstance(output, Failure):
+                yield position, output
+                continue
             step = output.outputs[0].logprobs[0]
             found = tuple(step[token].logprob for token in requests[position].options)
             for logprob in found:
                 check_finite(logprob)
             yield position, found
 
-    def _stream(
-        self, asked: Sequence[tuple[tuple[int, ...], Any]], ahead: int = AHEAD
-    ) -> Iterator[tuple[int, Any]]:
-        """Feed requests in order, a bounded number ahead, and give each output as it finishes."""
-        engine = self.llm.llm_engine
-        waiting = iter(enumerate(asked))
-        positions: dict[str, int] = {}
-        while True:
-            while len(positions) < ahead and (entry := next(waiting, None)) is not None:
-                position, (tokens, params) = entry
-                name = str(self._count)
-                self._count += 1
-                positions[name] = position
-                engine.add_request(
-                    name, {"prompt_token_ids": list(tokens)}, params, lora_request=self._lora
-                )
-            if not positions:
-                return
-            for output in engine.step():
-                if output.finished:
-                    yield positions.pop(output.request_id), output
-
     def close(self) -> None:
-        self.llm.llm_engine.engine_core.shutdown()
-        del self.llm
+        self._core.close()
+
+
+def _one_step(options: Sequence[int]) -> dict[str, Any]:
+    """The log-probabilities of `options`, and of the most likely token, right after the prompt."""
+    return {
+        "temperature": 0.0,
+        "max_tokens": 1,
+        "logprob_token_ids": list(options),
+        "ignore_eos": True,
+    }
+
+
+def _scoring(step: Step) -> dict[str, Any]:
+    if not step.scored:
+        return _one_step(step.options)
+    return _one_step(step.options) | {
+        "prompt_logprobs": 0,
+        "flat_logprobs": True,
+        "skip_reading_prefix_cache": False,
+    }
+
+
+def _answer(step: Step, output: Any) -> StepAnswer:
+    """vLLM's ranks count from 1, and tokens that are exactly as likely as the given one before it."""
+    after = output.outputs[0].logprobs[0]
+    logprobs = {option: after[option].logprob for option in step.options}
+    best = output.outputs[0].token_ids[0]
+    if not step.scored:
+        return StepAnswer(logprobs, best)
+    tokens = step.prompt[-step.scored :]
+    # What was not computed comes from the other end
+    inside = output.prompt_logprobs[-step.scored :]
+    chosen = [place[token] for place, token in zip(inside, tokens, strict=True)]
+    return StepAnswer(
+        logprobs, best, sum(c.logprob for c in chosen), all(c.rank == 1 for c in chosen)
+    )
+
+
+def _arguments(files: ModelFiles, *, cpu: bool) -> dict[str, Any]:
+    """Of `vllm.LLM`: ours, and the user's in their place."""
+    arguments: dict[str, Any] = {
+        "max_model_len": files.context + 1,
+        "generation_config": "vllm",
+        "seed": files.seed,
+        "enable_prefix_caching": True,
+        "trust_remote_code": files.remote_code,
+    }
+    if cpu:
+        # Contexts are shared by whole blocks; its own 128 is longer than most multiple choice
+        arguments |= {"dtype": "float32", "enforce_eager": True, "block_size": 32}
+        arguments |= {"max_num_seqs": 128}
+    if files.adapter is not None:
+        arguments |= {"enable_lora": True, "max_lora_rank": _lora_rank(files.adapter)}
+    return arguments | {k: v for k, v in files.arguments.items() if k != "max_model_len"}
+
+
+def _llm(folder: str, arguments: dict[str, Any]) -> Any:
+    from vllm import LLM
+
+    try:
+        return LLM(model=folder, **arguments)
+    except (ValueError, TypeError, RuntimeError, OSError, AssertionError) as error:
+        reason = first_line(error)
+        raise UserError(
+            f"vLLM cannot serve {folder}: {reason}; see the run's log, give "
+            "--engine-arg max_model_len=N where memory is short, or use --engine transformers."
+        ) from error
+
+
+def _lora(files: ModelFiles) -> Any:
+    if files.adapter is None:
+        return None
+    from vllm.lora.request import LoRARequest
+
+    return LoRARequest("adapter", 1, files.adapter)
 
 
 def _cpu_cache_gib(files: ModelFiles) -> int:

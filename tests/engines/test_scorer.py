@@ -106,9 +106,8 @@ class TestScorable:
         with pytest.raises(UserError) as error:
             check_scorable(subject_of({"architectures": [architecture]}))
         assert str(error.value) == (
-            f"a/b gives no scores that can be had here (architecture: {architecture}; code from a "
-            "model's repository is not run): name a model of an architecture "
-            "...ForSequenceClassification, or one of Beaver's."
+            f"a/b gives no scores that can be had here (architecture: {architecture}): name a "
+            "model of an architecture ...ForSequenceClassification, or one of Beaver's."
         )
 
     def test_adapters_are_not(self) -> None:
