@@ -21,14 +21,9 @@ help:  ## print this list
 demo: $(VENV)/.stamp-run  ## train a small model, measure it, show the leaderboard
 	$(BIN)/bfpo-bench demo
 
-# The tests of training take a third of the time: they run beside the others, and are shown after them.
+# Two files of tests at a time, each with one thread: two at a time with two each are slower.
 test: $(VENV)/.stamp-dev $(VENV)/.stamp-vllm  ## run every test (those of vLLM where it can run)
-	@training=0; rest=0; log=$$(mktemp); \
-	$(BIN)/python -m pytest tests/training >"$$log" 2>&1 & pid=$$!; \
-	$(BIN)/python -m pytest --ignore=tests/training || rest=$$?; \
-	wait $$pid || training=$$?; \
-	cat "$$log"; rm -f "$$log"; \
-	exit $$(( rest > training ? rest : training ))
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(VENV)/.stamp-dev  ## check style and types
 	$(BIN)/ruff check .

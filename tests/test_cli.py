@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -179,3 +180,9 @@ def test_debug_shows_the_traceback(hub: str, tmp_path: Path) -> None:
     done = bench("plan", "--model", "no/such/folder", "--debug", cwd=tmp_path)
     assert done.returncode != 0
     assert "Traceback" in done.stderr
+
+
+def test_an_argument_that_no_file_could_hold_is_refused(tmp_path: Path) -> None:
+    done = bench("run", "--model", os.fsdecode(b"\xff"), cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == "error: An argument is not UTF-8 text: write it as such.\n"

@@ -59,6 +59,7 @@ def main() -> None:
     sys.argv = [a for a in sys.argv if a != "--debug"]
     with stopping() as stop:
         try:
+            _check_arguments()
             app()
         except BaseException as error:
             # Once asked to stop, an error is what a library made of it, or failed on the way out
@@ -74,6 +75,16 @@ def main() -> None:
 
             typer.secho(f"error: {plain(sentence)}", fg="red", err=True)
             sys.exit(2)
+
+
+def _check_arguments() -> None:
+    """Raises UserError for an argument that no file could hold, as the manifest does the command."""
+    from bfpo_bench.errors import UserError
+
+    try:
+        "".join(sys.argv).encode()
+    except UnicodeEncodeError as error:
+        raise UserError("An argument is not UTF-8 text: write it as such.") from error
 
 
 def _code(error: BaseException) -> Any:

@@ -35,6 +35,7 @@ class VllmScorer:
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(_cpu_cache_gib(files)))
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+        os.environ.setdefault("VLLM_HOST_IP", "127.0.0.1")
         from vllm import LLM
         from vllm.platforms import current_platform
 

@@ -263,6 +263,6 @@ def test_lm_evals_version_is_a_part_of_what_its_code_decides(
         yaml.safe_dump(CONFIG) + "process_docs: !function lm_eval.tasks.x.f\n"
     )
     before = parse_task(tmp_path / "x.yaml", read_yaml(tmp_path / "x.yaml"))
-    monkeypatch.setattr(module, "version", lambda name: "9.9.9")
+    monkeypatch.setattr(module, "_lm_eval_version", lambda: "9.9.9")
     after = parse_task(tmp_path / "x.yaml", read_yaml(tmp_path / "x.yaml"))
     assert after.identity != before.identity
