@@ -7,12 +7,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from bfpo_bench.engines.prefix import Tree
+from bfpo_bench.errors import UserError
+
 R = TypeVar("R")
 
 _LOGIT_COPIES = 3
 """Float32 copies of a row's logits that are alive at once: as they come, as floats, as log-softmax."""
 _ACTIVATIONS = 16
 """Hidden-size vectors alive a token in one layer: attention and the wider feed-forward part."""
+_TOKENS = {"cpu": 2048, "gpu": 16384}
+"""Tokens of a batch of trees: on a CPU more do not stay in its cache."""
+_LOGITS = {"cpu": 3 * 2**24, "gpu": 3 * 2**31}
+"""Bytes of the logits of such a batch, with their copies."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +66,53 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
 
+def attempt(run: Callable[[Sequence[int]], list[R]], batch: Sequence[int]) -> list[R] | Exception:
+    """`run(batch)`, or the error that it raises, without its traceback, which holds the batch's tensors.
+
+    Raises what no other batch can mend: a UserError, or a device that is lost.
+    """
+    import gc
+
+    import torch
+
+    try:
+        return run(batch)
+    except Exception as error:
+        if isinstance(error, UserError | torch.AcceleratorError):
+            raise
+        caught = error.with_traceback(None)
+    if is_out_of_memory(caught):
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+    return caught
+
+
 class Halving:
-    """Runs batches of `rows` and halves `rows`, for good, each time a batch does not fit."""
+    """Batches of at most `rows` rows, which halve, for good, each time that one does not fit."""
 
     def __init__(self, rows: int) -> None:
         self.rows = rows
+        self.halved = 0
+
+    def cut(
+        self, order: Sequence[int], fitting: Callable[[int], int] = lambda position: sys.maxsize
+    ) -> Iterator[Sequence[int]]:
+        """`order` in batches, each as large as allowed when it is taken.
+
+        `fitting(position)` says how many rows like that of a batch's first position may fit; `order`
+        has the longest first, so the others need no more.
+        """
+        start = 0
+        while start < len(order):
+            batch = order[start : start + min(self.rows, fitting(order[start]))]
+            yield batch
+            start += len(batch)
+
+    def halve(self, batch: Sequence[int]) -> None:
+        """`batch` did not fit."""
+        self.rows = max(1, len(batch) // 2)
+        self.halved += 1
 
     def batches(
         self,
@@ -73,32 +122,78 @@ class Halving:
     ) -> Iterator[list[tuple[int, R]]]:
         """`run(positions)` over `order`, each batch's results paired with their positions.
 
-        `fitting(position)` says how many rows like that of a batch's first position may fit; `order`
-        has the longest first, so the others need no more.
+        See `cut` for `fitting`. Raises what is not out of memory, and a single row that is.
         """
         start = 0
         while start < len(order):
-            rows = order[start : start + min(self.rows, fitting(order[start]))]
-            results = self._try(rows, run)
-            if results is None:
-                self.rows = max(1, len(rows) // 2)
-                continue
-            yield list(zip(rows, results, strict=True))
-            start += len(rows)
+            batch = next(self.cut(order[start:], fitting))
+            found = attempt(run, batch)
+            if not isinstance(found, Exception):
+                yield list(zip(batch, found, strict=True))
+                start += len(batch)
+            elif len(batch) > 1 and is_out_of_memory(found):
+                self.halve(batch)
+            else:
+                raise found
 
-    @staticmethod
-    def _try(rows: Sequence[int], run: Callable[[Sequence[int]], list[R]]) -> list[R] | None:
-        import gc
 
-        import torch
+@dataclass
+class Fitting:
+    """`Halving` with what may fit by a row's size; see there."""
 
-        try:
-            return run(rows)
-        except Exception as error:
-            if len(rows) == 1 or not is_out_of_memory(error):
-                raise
-        # Outside the except block the traceback, and with it the batch's tensors, can be freed
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        return None
+    limit: Halving
+    fitting: Callable[[int], int]
+
+    def cut(self, order: Sequence[int]) -> Iterator[Sequence[int]]:
+        return self.limit.cut(order, self.fitting)
+
+    def halve(self, batch: Sequence[int]) -> None:
+        self.limit.halve(batch)
+
+
+@dataclass
+class Room:
+    """What a batch of trees may hold: padded tokens, those with a stem for each row, places asked about,
+    rows. Halved as in `Halving`."""
+
+    tokens: int
+    held: int
+    places: int
+    rows: int
+    halved: int = 0
+
+    @classmethod
+    def of(cls, model: Any, size: RowSize, rows: int) -> Room:
+        """As much as keeps the device busy, or what is free holds."""
+        kind = "cpu" if model.device.type == "cpu" else "gpu"
+        held = max(1, size.free // 2 // size.token)
+        places = max(1, min(_LOGITS[kind], size.free // 2) // size.logits)
+        return cls(min(_TOKENS[kind], held), held, places, rows)
+
+    def cut(self, trees: Sequence[Tree]) -> Iterator[Sequence[Tree]]:
+        """Consecutive trees on one stem, each batch as large as allowed when it is taken; it ends early
+        where padding would be a fifth of it, once an eighth of the room is filled."""
+        start = 0
+        while start < len(trees):
+            width, stem = trees[start].tokens, trees[start].stem
+            end, real, places = start, 0, 0
+            while end < len(trees) and trees[end].stem == stem:
+                tree, rows = trees[end], end + 1 - start
+                padded = rows * width
+                full = padded > self.tokens or padded + rows * stem > self.held
+                full = full or places + tree.places > self.places or rows > self.rows
+                loose = real * 8 > self.tokens and real + tree.tokens < 0.8 * padded
+                if rows > 1 and (full or loose):
+                    break
+                end, real, places = end + 1, real + tree.tokens, places + tree.places
+            yield trees[start:end]
+            start = end
+
+    def halve(self, trees: Sequence[Tree]) -> None:
+        """A batch of these did not fit."""
+        padded = len(trees) * max(tree.tokens for tree in trees)
+        self.tokens = max(1, padded // 2)
+        self.held = max(1, (padded + len(trees) * trees[0].stem) // 2)
+        self.places = max(1, sum(tree.places for tree in trees) // 2)
+        self.rows = max(1, len(trees) // 2)
+        self.halved += 1

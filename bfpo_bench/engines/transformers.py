@@ -1,12 +1,13 @@
-"""The transformers engine: CPU and GPU, left-padded batches sorted by length."""
+"""The transformers engine: CPU and GPU. Answers in left-padded batches, probabilities in trees."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from bfpo_bench.engines.base import (
     ChoiceRequest,
+    Failure,
     Generation,
     GenerationRequest,
     Likelihood,
@@ -14,12 +15,14 @@ from bfpo_bench.engines.base import (
     ScoringRequest,
     check_finite,
 )
-from bfpo_bench.engines.batching import Halving, RowSize, by_length, is_out_of_memory
+from bfpo_bench.engines.batching import Fitting, Halving, Room, RowSize, by_length
 from bfpo_bench.engines.decoding import budgets, samplers
-from bfpo_bench.errors import UserError, first_line
-
-Q = TypeVar("Q")
-A = TypeVar("A")
+from bfpo_bench.engines.forest import Forest
+from bfpo_bench.engines.isolation import answers
+from bfpo_bench.engines.loading import described, load_model
+from bfpo_bench.engines.prefix import Query
+from bfpo_bench.engines.trees import Score, TreeReader
+from bfpo_bench.errors import UserError
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
@@ -38,86 +41,39 @@ class TransformersEngine:
         ceiling = int(files.arguments.get("batch_size", 64 if self.device.type == "cpu" else 256))
         self._rows = Halving(ceiling)
         self._size = RowSize.of(model)
+        self._room = Room.of(model, self._size, ceiling)
+        self._reader = TreeReader(model)
 
     @classmethod
     def load(cls, files: ModelFiles) -> TransformersEngine:
         """The model in `files.folder` with its adapter merged in; float32 on a CPU."""
-        import torch
-        from transformers import AutoModelForCausalLM
-
-        arguments = files.arguments
-        check_arguments(arguments)
-        device = arguments.get("device") or ("cuda" if torch.cuda.is_available() else "cpu")
-        dtype = arguments.get("dtype") or ("float32" if device == "cpu" else "auto")
-        try:
-            model, loaded = AutoModelForCausalLM.from_pretrained(
-                files.folder, dtype=dtype, output_loading_info=True
-            )
-        except Exception as error:
-            # Truncated weights alone raise half a dozen classes, safetensors' own among them
-            if is_out_of_memory(error):
-                raise
-            reason = first_line(error)
-            raise UserError(
-                f"transformers cannot load {files.folder}: {reason}; check the folder's files."
-            ) from error
-        if absent := sorted(loaded["missing_keys"]):
-            # They were filled at random, and the scores would be those of noise
-            raise UserError(
-                f"The weights in {files.folder} lack {len(absent)} that its config.json asks for "
-                f"({absent[0]}, ...): complete the folder or mend its config.json."
-            )
-        if files.adapter is not None:
-            from peft import PeftModel
-
-            model = PeftModel.from_pretrained(model, files.adapter)
-            _check_adapter(model, files.adapter)
-            model = model.merge_and_unload()
-        try:
-            model = model.to(device)
-        except (RuntimeError, AssertionError) as error:
-            if is_out_of_memory(error):
-                raise
-            reason = first_line(error)
-            raise UserError(
-                f"--engine-arg device={device} cannot be used here ({reason}): name cpu or cuda:N."
-            ) from error
-        return cls(model.eval(), files)
+        check_arguments(files.arguments)
+        return cls(load_model(files, lambda dtype: _read(files, dtype)), files)
 
     def describe(self) -> dict[str, Any]:
-        import torch
-        import transformers
-
-        gpu = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else None
-        return {
-            "engine": self.name,
-            "device": gpu or "cpu",
-            "dtype": str(self.model.dtype).removeprefix("torch."),
-            "threads": torch.get_num_threads(),
-            "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
+        """Besides device, dtype and versions: what shares a forward pass, and the sizes of batches,
+        which are halved each time that one does not fit."""
+        return described(self.model) | {
+            "shared_prefix": self._reader.describe(),
+            "batch": {
+                "rows": self._rows.rows,
+                "tokens": self._room.tokens,
+                "halved": self._rows.halved + self._room.halved,
+            },
         }
 
-    def generate(self, requests: Sequence[GenerationRequest]) -> Iterator[tuple[int, Generation]]:
+    def generate(
+        self, requests: Sequence[GenerationRequest]
+    ) -> Iterator[tuple[int, Generation | Failure]]:
         """Batches of like-long prompts, the longest first, so that memory runs out at once or not at all."""
         lengths = [len(r.prompt) + r.max_new_tokens for r in requests]
-        yield from self._batches(lengths, requests, self._generate, lambda length: 1)
-
-    def _batches(
-        self,
-        lengths: Sequence[int],
-        requests: Sequence[Q],
-        run: Callable[[list[Q]], list[A]],
-        predicted: Callable[[int], int],
-    ) -> Iterator[tuple[int, A]]:
-        """`predicted(length)`: how many positions of a row so long have their logits computed."""
-        for batch in self._rows.batches(
-            by_length(lengths),
-            lambda rows: run([requests[i] for i in rows]),
-            lambda i: self._size.rows(lengths[i], predicted(lengths[i])),
-        ):
-            yield from batch
+        limits = Fitting(self._rows, lambda i: self._size.rows(lengths[i], predicted=1))
+        yield from answers(
+            by_length(lengths), limits, lambda rows: self._generate([requests[i] for i in rows])
+        )
 
     def _generate(self, batch: list[GenerationRequest]) -> list[Generation]:
+        self._check_tokens([r.prompt for r in batch])
         width = max(len(r.prompt) for r in batch)
         out = self._continue(
             [r.prompt for r in batch],
@@ -167,54 +123,84 @@ class TransformersEngine:
 
     def loglikelihoods(
         self, requests: Sequence[ScoringRequest]
-    ) -> Iterator[tuple[int, Likelihood]]:
-        lengths = [len(r.tokens) for r in requests]
-        yield from self._batches(lengths, requests, self._score, lambda length: length)
+    ) -> Iterator[tuple[int, Likelihood | Failure]]:
+        """What requests share goes through the model once; see `prefix.py`."""
+        for position, found in self._score([_of_scoring(r) for r in requests]):
+            if isinstance(found, Failure):
+                yield position, found
+            else:
+                logprobs, best = found
+                yield position, Likelihood(sum(logprobs), all(best))
 
-    def _score(self, batch: list[ScoringRequest]) -> list[Likelihood]:
-        """Right-padded rows; log-softmax only where a continuation token is predicted."""
-        import torch
+    def choices(
+        self, requests: Sequence[ChoiceRequest]
+    ) -> Iterator[tuple[int, tuple[float, ...] | Failure]]:
+        for position, found in self._score([_of_choice(r) for r in requests]):
+            yield position, found if isinstance(found, Failure) else tuple(found[0])
 
-        width = max(len(r.tokens) for r in batch) - 1
-        ids = torch.zeros((len(batch), width), dtype=torch.long)
-        for row, request in enumerate(batch):
-            ids[row, : len(request.tokens) - 1] = torch.tensor(request.tokens[:-1])
-        scores = []
-        with torch.inference_mode():
-            # Right padding cannot be attended to from the left by a causal model: no mask needed,
-            # and lm-eval's HF backend passes none
-            logits = self.model(ids.to(self.device), use_cache=False).logits
-            for row, request in enumerate(batch):
-                end = len(request.tokens) - 1
-                target = torch.tensor(request.tokens[-request.continuation :], device=logits.device)
-                at = logits[row, end - request.continuation : end].float().log_softmax(-1)
-                total = at.gather(-1, target[:, None]).sum().item()
-                scores.append(Likelihood(total, bool((at.argmax(-1) == target).all())))
-        for score in scores:
-            check_finite(score.logprob)
-        return scores
+    def _score(self, queries: Sequence[Query]) -> Iterator[tuple[int, Score | Failure]]:
+        forest = Forest(queries, self._reader, self._room)
+        order = by_length([len(query.tokens) for query in queries])
 
-    def choices(self, requests: Sequence[ChoiceRequest]) -> Iterator[tuple[int, tuple[float, ...]]]:
-        lengths = [len(r.prompt) + 1 for r in requests]
-        yield from self._batches(lengths, requests, self._choose, lambda length: 1)
+        def run(batch: Sequence[int]) -> list[Score]:
+            self._check_tokens([queries[i].tokens for i in batch])
+            self._check_tokens([queries[i].targets for i in batch])
+            scores = forest.score(batch)
+            for logprob in (value for logprobs, _ in scores for value in logprobs):
+                check_finite(logprob)
+            return scores
 
-    def _choose(self, batch: list[ChoiceRequest]) -> list[tuple[float, ...]]:
-        """One step of generate(), which computes logits of the last position alone: those as they
-        come from the model, before anything processes them."""
-        out = self._continue(
-            [r.prompt for r in batch], 1, output_logits=True, return_dict_in_generate=True
-        )
-        logprobs = out.logits[0].float().log_softmax(-1)
-        found = [
-            tuple(logprobs[row, list(request.options)].tolist())
-            for row, request in enumerate(batch)
-        ]
-        for logprob in (value for values in found for value in values):
-            check_finite(logprob)
-        return found
+        yield from answers(order, forest, run)
+        self._reader.forget()
+
+    def _check_tokens(self, rows: Sequence[tuple[int, ...]]) -> None:
+        """Raises ValueError for what the model cannot be fed: a GPU would be lost over it."""
+        size = self.model.get_input_embeddings().weight.shape[0]
+        for row in rows:
+            if not row:
+                raise ValueError("the prompt has no tokens")
+            if max(row) >= size:
+                raise ValueError(f"token {max(row)} is none of the {size} that the model knows")
 
     def close(self) -> None:
         del self.model
+
+
+def _read(files: ModelFiles, dtype: str) -> Any:
+    """The model by its class, its adapter merged in. Raises UserError where weights are missing."""
+    from transformers import AutoModelForCausalLM
+
+    model, loaded = AutoModelForCausalLM.from_pretrained(
+        files.folder,
+        dtype=dtype,
+        output_loading_info=True,
+        trust_remote_code=files.remote_code,
+        use_safetensors=not files.pickle,
+    )
+    if absent := sorted(loaded["missing_keys"]):
+        # They were filled at random, and the scores would be those of noise
+        raise UserError(
+            f"The weights in {files.folder} lack {len(absent)} that its config.json asks for "
+            f"({absent[0]}, ...): complete the folder or mend its config.json."
+        )
+    if files.adapter is None:
+        return model
+    from peft import PeftModel
+
+    model = PeftModel.from_pretrained(model, files.adapter)
+    _check_adapter(model, files.adapter)
+    return model.merge_and_unload()
+
+
+def _of_scoring(request: ScoringRequest) -> Query:
+    """The last token is only predicted."""
+    size = len(request.tokens) - 1
+    places = tuple(range(size - request.continuation, size))
+    return Query(request.tokens[:-1], places, request.tokens[-request.continuation :])
+
+
+def _of_choice(request: ChoiceRequest) -> Query:
+    return Query(request.prompt, (len(request.prompt) - 1,) * len(request.options), request.options)
 
 
 def _check_adapter(model: Any, adapter: str) -> None:

@@ -9,7 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bfpo_bench.engines.batching import Halving, RowSize, by_length, is_out_of_memory
+from bfpo_bench.engines.batching import Halving, Room, RowSize, by_length, is_out_of_memory
+from bfpo_bench.engines.prefix import Tree
 
 
 def device(holds: int, error: Exception, tried: list[int]) -> Callable[[Sequence[int]], list[str]]:
@@ -104,3 +105,46 @@ def test_a_batch_is_no_larger_than_its_longest_row_allows() -> None:
     halving = Halving(8)
     batches = halving.batches(range(4), lambda rows: list(rows), lambda i: 10 // lengths[i])
     assert [[position for position, _ in batch] for batch in batches] == [[0], [1, 2], [3]]
+
+
+class TestRoom:
+    """Batches of trees."""
+
+    def trees(self, *tokens: int, stem: int = 0, places: int = 1) -> list[Tree]:
+        return [Tree((i,), stem, size, places) for i, size in enumerate(tokens)]
+
+    def sizes(self, room: Room, trees: Sequence[Tree]) -> list[list[int]]:
+        return [[tree.tokens for tree in batch] for batch in room.cut(trees)]
+
+    def test_by_padded_tokens(self) -> None:
+        """Rows of 10: two fill 20 and a third would make 30."""
+        room = Room(tokens=29, held=999, places=99, rows=99)
+        assert self.sizes(room, self.trees(10, 10, 9, 9)) == [[10, 10], [9, 9]]
+
+    def test_by_what_the_stem_takes_in_each_row(self) -> None:
+        """Two rows of 10 after 50 tokens hold 120."""
+        room = Room(tokens=999, held=120, places=99, rows=99)
+        assert self.sizes(room, self.trees(10, 10, 10, stem=50)) == [[10, 10], [10]]
+
+    def test_by_places_and_by_rows(self) -> None:
+        assert self.sizes(Room(999, 999, 7, 99), self.trees(9, 9, 9, places=3)) == [[9, 9], [9]]
+        assert self.sizes(Room(999, 999, 99, 1), self.trees(9, 9)) == [[9], [9]]
+
+    def test_one_tree_at_least(self) -> None:
+        assert self.sizes(Room(1, 1, 1, 1), self.trees(9, 8, places=5)) == [[9], [8]]
+
+    def test_another_stem_is_another_batch(self) -> None:
+        room = Room(999, 999, 99, 99)
+        assert self.sizes(room, [*self.trees(9, stem=40), *self.trees(9, 9)]) == [[9], [9, 9]]
+
+    def test_little_of_a_batch_is_padding(self) -> None:
+        """Of 80 tokens an eighth is 10: 11 and 9 go together, and a third row of 5 would make 25 of
+        33; with room for 800 it may."""
+        assert self.sizes(Room(80, 999, 99, 99), self.trees(11, 9, 5)) == [[11, 9], [5]]
+        assert self.sizes(Room(800, 999, 99, 99), self.trees(11, 9, 5)) == [[11, 9, 5]]
+
+    def test_half_of_what_did_not_fit(self) -> None:
+        """Three rows of at most 9 after 4: 27 tokens, 39 with the stem, 6 places."""
+        room = Room(999, 999, 99, 99)
+        room.halve(self.trees(9, 8, 8, stem=4, places=2))
+        assert room == Room(tokens=13, held=19, places=3, rows=1, halved=1)
