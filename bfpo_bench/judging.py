@@ -10,6 +10,7 @@ from typing import Any
 
 from bfpo_bench import __version__
 from bfpo_bench.cache import default_cache
+from bfpo_bench.engines.events import befell
 from bfpo_bench.engines.select import EngineChoice, check_engine, choose_engine
 from bfpo_bench.engines.subject import Subject, resolve_subject
 from bfpo_bench.engines.transformers import check_arguments
@@ -277,4 +278,4 @@ def told(key: str, description: dict[str, Any]) -> list[str]:
             f"judge {key}: {usage['requests']} requests, {usage['prompt_tokens']} tokens in, "
             f"{usage['completion_tokens']} out{cost}"
         )
-    return notes
+    return notes + [f"judge {key}: {what}" for what in befell(description)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from bfpo_bench.engines.events import befell
 from bfpo_bench.plan import Plan
 from bfpo_bench.runs.records import DataRecord
 from bfpo_bench.stages.respond import RespondResult
@@ -53,9 +54,6 @@ def respond_notes(
             f"the engine failed on {failures} prompts, each alone: they are unjudged, and the reasons "
             "stand in responses.jsonl"
         )
-    if rows := result.engine.get("batch"):
-        yield f"memory ran out: batches were made smaller, to {rows} rows"
-    if restarts := result.engine.get("restarts"):
-        yield f"the engine died and was started again {restarts} times"
+    yield from befell(result.engine)
     if empty := total("answers_empty"):
         yield f"{empty} answers are empty: they count as degenerate"

@@ -43,9 +43,9 @@ def _seal(job: Any, files: Sequence[Path]) -> dict[str, Any]:
     return {"job": digest(job), "files": file_states(files)}
 
 
-def file_states(files: Sequence[Path]) -> dict[str, list[int] | None]:
-    """File name -> its state."""
-    return {file.name: _state(file) for file in files}
+def file_states(files: Sequence[Path]) -> list[list[Any]]:
+    """Name and state of each file: without its folder, so that a run may be moved."""
+    return [[file.name, _state(file)] for file in files]
 
 
 def _state(file: Path) -> list[int] | None:

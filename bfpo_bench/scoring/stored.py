@@ -32,7 +32,7 @@ _Sample = Annotated[int, msgspec.Meta(ge=0, lt=1 << _SAMPLE_BITS)]
 _Hash = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
 
 
-class _Answer(msgspec.Struct):
+class _Answer(msgspec.Struct, gc=False):
     """What scores read of a response. Lines of older versions have no hash."""
 
     task: str
@@ -42,7 +42,7 @@ class _Answer(msgspec.Struct):
     text_hash: _Hash | None = None
 
 
-class _Verdict(msgspec.Struct):
+class _Verdict(msgspec.Struct, gc=False):
     """What scores read of a verdict."""
 
     task: str
@@ -54,7 +54,7 @@ class _Verdict(msgspec.Struct):
     fault: bool = False
 
 
-class _Likelihood(msgspec.Struct):
+class _Likelihood(msgspec.Struct, gc=False):
     engine: str
 
 

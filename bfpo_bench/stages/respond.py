@@ -32,7 +32,7 @@ from bfpo_bench.suite.tasks import TaskSpec
 @dataclass(frozen=True)
 class RespondJob:
     """Everything the stage needs, picklable. `examples` maps tasks to few-shot examples a prompt;
-    with `strict` one task's unusable data stop the stage."""
+    with `strict` one task's unusable data, or choices that the engine fails on, stop the stage."""
 
     run: Path
     suite: Suite
@@ -120,9 +120,8 @@ def respond(job: RespondJob, report: Report) -> RespondResult:
     if discriminative:
         report(Progress("scoring discriminative tasks with lm-eval"))
         evaluate_tasks(run, discriminative, failed)
-        if job.strict and failed:
-            raise UserError(next(iter(failed.values())))
         lap("evaluate")
+    _check(job, loaded, failed)
     resumed = Counter(k[0] for k in done) + Counter(k[0] for k in answered)
     return RespondResult(
         counts=_counts(run, loaded, resumed),

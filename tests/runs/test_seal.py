@@ -85,3 +85,19 @@ def test_one_stage_does_not_break_anothers(tmp_path: Path, files: list[Path]) ->
     seals.set("respond", JOB, files)
     seals.set("judge harm", JOB, files[:1])
     assert seals.holds("respond", JOB, files)
+
+
+def test_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    """Of two splits in two folders, say."""
+    files = [tmp_path / folder / "data.jsonl" for folder in ("train", "test")]
+    for file in files:
+        file.parent.mkdir()
+        file.write_text("{}\n")
+    seals = Seals(tmp_path / "seals.json")
+    seals.set("respond", JOB, files)
+    assert seals.holds("respond", JOB, files)
+    for file in files:
+        before = file.stat().st_mtime_ns
+        os.utime(file, ns=(0, 0))
+        assert not seals.holds("respond", JOB, files)
+        os.utime(file, ns=(before, before))

@@ -108,8 +108,9 @@ def test_a_task_with_such_a_choice_is_named_and_the_other_choices_are_stored(
 
 
 def test_a_judges_model_that_fails_has_not_judged() -> None:
+    """A fault: no machine remembers it, and the same command asks again."""
     from bfpo_bench.judges.running.local import failed
 
     assert failed(Failure("a bad kernel")) == Finding(
-        "unjudged", error="the judge's engine failed on it: a bad kernel"
+        "unjudged", error="the judge's engine failed on it: a bad kernel", fault=True
     )

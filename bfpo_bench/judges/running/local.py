@@ -69,8 +69,11 @@ def loaded(
 
 
 def failed(failure: Failure) -> Finding:
-    """The judge's model never spoke of this one, however often it is asked."""
-    return Finding("unjudged", error=f"the judge's engine failed on it: {failure.reason}")
+    """The judge has not spoken: not remembered, and asked again by the same command, which may have
+    more memory or a sounder machine."""
+    return Finding(
+        "unjudged", error=f"the judge's engine failed on it: {failure.reason}", fault=True
+    )
 
 
 def read(judge: Judge, parsed: Finding | str, raw: str) -> Finding:
