@@ -52,7 +52,9 @@ ENTRIES = {
         f"--engine vllm --model {REAL} --requests 64 --repeats 1 --new-tokens 8 --no-command",
         ("hub", "vllm"),
     ),
-    "multiple_choice": Entry("multiple_choice", "", "--limit 4 --repeats 1", ("hub",)),
+    "multiple_choice": Entry(
+        "multiple_choice", "--random-llama", "--random-llama --limit 4 --repeats 1", ("hub",)
+    ),
     "multiple_choice_vllm": Entry(
         "multiple_choice_vllm", "", "--limit 4 --repeats 1", ("hub", "vllm")
     ),

@@ -35,10 +35,14 @@ from benchmarks.made_suite import texts
 from benchmarks.watch import family, resident_mib
 from bfpo_bench.cache import default_cache
 from bfpo_bench.demo.model import ensure_demo_model
+from bfpo_bench.judges.load import load_judges
 from bfpo_bench.runs.folder import RunFolder
+from bfpo_bench.suite.suites import load_suite, select_tasks
 
 TASKS = 4
 LOOKS_A_SECOND = 20
+A_MILLION = 1_000_000
+"""Responses: the goals of ten seconds are set for so many."""
 
 _SUITE = """\
 name: growth
@@ -179,8 +183,7 @@ def measure(size: int, model: Path, judges: Sequence[str]) -> Size:
         again = watched(arguments, folder)
         verdicts = sum(_lines(file) for file in (path / "verdicts").glob("*.jsonl"))
         asked = size // TASKS * TASKS
-        if _lines(run.responses_file) != asked or verdicts % asked:
-            raise SystemExit(f"{asked} responses were to be stored and judged: see {path.name}")
+        _check(asked, _verdicts(suite, judges), _lines(run.responses_file), verdicts)
         if (path / "scores.json").read_bytes() != before:
             raise SystemExit("the second session changed the scores")
         return Size(
@@ -192,6 +195,20 @@ def measure(size: int, model: Path, judges: Sequence[str]) -> Size:
             score=_seconds(run)["score"],
             disk_mib=sum(f.stat().st_size for f in path.rglob("*") if f.is_file()) / 2**20,
         )
+
+
+def _verdicts(suite: Path, judges: Sequence[str]) -> int:
+    """How many there must be: judges of harm decide about harmful prompts alone."""
+    tasks = select_tasks(load_suite(str(suite)), None)
+    found = load_judges(judges, tasks)
+    return sum(task.documents for task in tasks for judge in found if judge.scores(task))
+
+
+def _check(asked: int, wanted: int, responses: int, verdicts: int) -> None:
+    """Raises SystemExit unless each response is there once, with a verdict of every judge."""
+    if (responses, verdicts) != (asked, wanted):
+        told = f"{responses} responses and {verdicts} verdicts are stored"
+        raise SystemExit(f"{told}, where {asked} and {wanted} were to be")
 
 
 def _seconds(run: RunFolder) -> dict[str, float]:
@@ -211,9 +228,10 @@ def ratios(sizes: Sequence[Size]) -> list[Ratio]:
     """The goals, held against the greatest size and, for time, against the size before."""
     last = sizes[-1]
     told = f"{last.responses:,} responses"
+    goal = "<= 10" if last.responses >= A_MILLION else None
     found = [
-        Ratio(f"seconds to find a finished run of {told}", last.again.seconds, "<= 10"),
-        Ratio(f"seconds to score {told}, {last.verdicts:,} verdicts", last.score, "<= 10"),
+        Ratio(f"seconds to find a finished run of {told}", last.again.seconds, goal),
+        Ratio(f"seconds to score {told}, {last.verdicts:,} verdicts", last.score, goal),
     ]
     if len(sizes) > 1:
         grown = max(s.first.main_mib for s in sizes) - sizes[0].first.main_mib

@@ -102,14 +102,13 @@ def judging(engine: Engine, work: Work, items: list[Item]) -> int:
         return sum(1 for _ in findings(work, items, "benchmark", {}, lambda progress: None))
 
 
-def one_a_call(engine: Any, work: Work, items: list[Item]) -> int:
-    """Each item by itself, from its texts to its label."""
+def one_a_call(engine: Any, work: Work, items: list[Item], tokenizer: Any, context: int) -> int:
+    """Each item by itself, from its texts to its label; nothing is loaded here."""
     parse = work.judge.parse()
-    asked = prepare(work, items[:1])
     for item in items:
-        one = prepare_one(work, asked.tokenizer, asked.files.context, item)
+        one = prepare_one(work, tokenizer, context, item)
         tokens = single(engine, one, work.judge.spec.max_new_tokens)
-        parse(asked.tokenizer.decode(tokens, skip_special_tokens=True))
+        parse(tokenizer.decode(tokens, skip_special_tokens=True))
     return len(items)
 
 
@@ -157,12 +156,14 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     engine = load_engine(options.engine, model_files(work.subject, tokenizer, work.context, {}, 0))
     items = build(options.responses)
     new = work.judge.spec.max_new_tokens
-    requests = [GenerationRequest(prompt, new) for _, prompt in prepare(work, items).prompts]
+    asked = prepare(work, items)
+    requests = [GenerationRequest(prompt, new) for _, prompt in asked.prompts]
+    context = asked.files.context
     single = items[: options.single]
     sides: dict[str, Callable[[], int]] = {
         "judging": lambda: judging(engine, work, items),
         "engine alone": lambda: alone(engine, requests),
-        "one a call": lambda: one_a_call(engine, work, single),
+        "one a call": lambda: one_a_call(engine, work, single, asked.tokenizer, context),
     }
     laps = in_turns(sides, options.repeats, warm_up=True)
     described = engine.describe()

@@ -5,8 +5,8 @@
 The documents are the first N of each discriminative task of suite `bfpo` (0: all of them), and as many
 made ones of the shape of HHH: a long dialogue and two long answers. Both sides have a model of their
 own in one process, float32 on a CPU, the same context, and score task after task in turns; each task
-is a call of its own, so nothing is shared between tasks. lm-eval's batch size is the fastest of 8, 16
-and 32 on a sample of every task. Timed is what a user waits for: tokenising, scoring, and the sums.
+is a call of its own, so nothing is shared between tasks. lm-eval's batch size is the fastest of 1,
+4, 8, 16 and 32 on a sample of every task. Timed is what a user waits for: tokenising, scoring, and the sums.
 
 Peak memory is measured in a process for each side: the highest resident memory while a task is
 scored, and how much of that is above what the process held with the model loaded.
@@ -56,7 +56,7 @@ MODEL = "fixtures/refuser-9M"
 MADE = "made, as HHH"
 GOALS = {"*bbq_ambig": 3.0, "*bbq_disambig": 3.0, MADE: 3.0, "*truthfulqa_mc2": 5.0}
 """How many times as fast; every other task at least as fast."""
-BATCHES = (8, 16, 32)
+BATCHES = (1, 4, 8, 16, 32)
 MIB = 2**20
 Answers = list[tuple[float, bool]]
 Score = Callable[[Texts], Answers]
@@ -81,10 +81,11 @@ def made(count: int) -> Texts:
     return found
 
 
-def ours(model: str, context: int, batch: int | None) -> Score:
+def ours(model: str, context: int) -> Score:
     subject = resolve_subject(model)
     tokenizer = load_tokenizer(subject.tokenizer_source.materialise())
-    engine = load_engine("transformers", model_files(subject, tokenizer, context, {}, 0))
+    files = model_files(subject, tokenizer, context, {"device": "cpu", "dtype": "float32"}, 0)
+    engine = load_engine("transformers", files)
 
     def score(texts: Texts) -> Answers:
         requests = [scoring_request(tokenizer, c, a, context)[0] for c, a in texts]
@@ -112,7 +113,12 @@ def theirs(model: str, context: int, batch: int | None) -> Score:
     return score
 
 
-SIDES = {"lm-eval": theirs, "ours": ours}
+SIDES = ("lm-eval", "ours")
+
+
+def side_of(name: str, model: str, context: int, batch: int) -> Score:
+    """A side, loaded; only lm-eval's has a batch size."""
+    return theirs(model, context, batch) if name == "lm-eval" else ours(model, context)
 
 
 def best_batch(model: str, context: int, tasks: Mapping[str, Texts]) -> dict[int, float]:
@@ -127,7 +133,7 @@ def peaks(
     side: str, model: str, context: int, batch: int, tasks: Mapping[str, Texts], answer: Any
 ) -> None:
     """A process of its own: for each task MiB above the loaded model, and in all."""
-    score = SIDES[side](model, context, batch)
+    score = side_of(side, model, context, batch)
     score(next(iter(tasks.values()))[:2])
     found = {}
     for name, texts in tasks.items():
@@ -198,6 +204,15 @@ def figures(task: str, texts: Texts, laps: Mapping[str, Sequence[Lap]]) -> dict[
     }
 
 
+def task_ratios(row: Mapping[str, Any]) -> list[Ratio]:
+    """By CPU time, for which the goal is set, and by the clock."""
+    least = f">= {goal(row['task'])}"
+    return [
+        Ratio(f"{row['task']}: CPU time lm-eval / ours", row["cpu_ratio"], least),
+        Ratio(f"{row['task']}: time lm-eval / ours", row["ratio"]),
+    ]
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     made_parser = parser(__doc__)
     made_parser.add_argument("--model", default=MODEL)
@@ -221,7 +236,7 @@ def measure(options: argparse.Namespace, model: str, told: str) -> None:
     tasks[MADE] = made(options.limit or 200)
     tried = best_batch(model, options.context, tasks)
     batch = min(tried, key=lambda n: tried[n])
-    loaded = {side: make(model, options.context, batch) for side, make in SIDES.items()}
+    loaded = {side: side_of(side, model, options.context, batch) for side in SIDES}
     for score in loaded.values():
         score(tasks[MADE][:8])
     found = []
@@ -257,12 +272,7 @@ def report(
     columns += ["lm-eval, MiB", "ours", "difference, nats", "greedy differs"]
     batch = min(tried, key=lambda n: tried[n])
     table(f"Medians of {options.repeats}; lm-eval's HF backend at batch {batch}", columns, rows)
-    ratios = [
-        Ratio(
-            f"{row['task']}: CPU time lm-eval / ours", row["cpu_ratio"], f">= {goal(row['task'])}"
-        )
-        for row in found
-    ]
+    ratios = [ratio for row in found for ratio in task_ratios(row)]
     most = {side: max(peak["all"] for peak in tasks.values()) for side, tasks in held.items()}
     ratios += [
         Ratio("peak memory, ours / lm-eval", most["ours"] / most["lm-eval"], "<= 1"),

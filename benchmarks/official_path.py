@@ -88,9 +88,20 @@ def measure(options: argparse.Namespace) -> Found:
 
 
 def per_response(found: dict[str, list[dict[str, float]]], key: str) -> list[float]:
-    """Each round's seconds a response, both phases together."""
+    """Each round's seconds to write a response and to have the model judge one: our judge does not
+    ask its model about what a rule finds degenerate, the other side asks about everything.
+
+    Raises SystemExit where the judge's model was asked about nothing.
+    """
+    if not all(told["responses"] for told in found["judge"]):
+        raise SystemExit("The judge's model was asked about no response: take another --model.")
     rounds = zip(found["generate"], found["judge"], strict=True)
-    return [(g[key] + j[key]) / g["responses"] for g, j in rounds]
+    return [g[key] / g["responses"] + j[key] / j["responses"] for g, j in rounds]
+
+
+def tokens(found: dict[str, list[dict[str, float]]]) -> float:
+    """New tokens a response, the median over the rounds."""
+    return statistics.median(told["tokens"] / told["responses"] for told in found["generate"])
 
 
 def ratio(found: Found, over: str, under: str, key: str = "seconds") -> float:
@@ -112,6 +123,8 @@ def ratios(found: Found) -> list[Ratio]:
             listed.append(Ratio(f"{mine}: speed / {theirs}", ratio(found, theirs, mine), goal))
             worked = ratio(found, theirs, mine, "cpu_seconds")
             listed.append(Ratio(f"{mine}: per CPU second / {theirs}", worked))
+            length = tokens(found[mine]) / tokens(found[theirs])
+            listed.append(Ratio(f"{mine}: tokens a response / {theirs}", length))
     return listed
 
 
@@ -127,10 +140,10 @@ def show(found: Found, listed: Sequence[Ratio]) -> None:
             (
                 name,
                 int(count),
-                middle(write, "tokens") / count,
+                tokens(phases),
                 int(middle(judge, "responses")),
                 1000 * middle(write, "seconds") / count,
-                1000 * middle(judge, "seconds") / count,
+                1000 * middle(judge, "seconds") / middle(judge, "responses"),
                 1000 * statistics.median(per_response(phases, "cpu_seconds")),
                 middle(write, "load_seconds") + middle(judge, "load_seconds"),
             )
@@ -138,7 +151,7 @@ def show(found: Found, listed: Sequence[Ratio]) -> None:
     columns = ["medians", "responses", "new tokens each", "judged by the model"]
     columns += ["ms to write one", "ms to judge one", "CPU ms for both", "loading, s"]
     table("Generate and judge, loading apart", columns, rows)
-    ratio_table("Ratios of speed (responses a second, both phases)", listed)
+    ratio_table("Ratios of speed (responses a second, both phases) and of length", listed)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,25 @@ from bench import HEAD64
 from markov import markov_model
 
 from benchmarks import __main__ as entry
-from benchmarks import common, growth, multiple_choice, official_path, overhead, start
+from benchmarks import (
+    common,
+    growth,
+    judging,
+    multiple_choice,
+    multiple_choice_vllm,
+    official_path,
+    official_sides,
+    overhead,
+    start,
+)
 from benchmarks.common import Lap, Ratio
 from benchmarks.made_suite import WORDS, texts, write_suite
 from benchmarks.watch import cpu_seconds, watching
+from bfpo_bench.engines import select
+from bfpo_bench.engines.base import ModelFiles
+from bfpo_bench.judges.item import Item
+from bfpo_bench.judges.running.local import Asked, prepare
+from bfpo_bench.judges.running.work import Work
 from bfpo_bench.suite.suites import load_suite, select_tasks
 
 HERE = Path(entry.__file__).parent
@@ -143,6 +159,68 @@ def test_official_path(model: str, tmp_path: Path) -> None:
         assert judged["responses"] == 2
 
 
+def test_time_a_response_is_by_what_each_phase_had(capsys: pytest.CaptureFixture[str]) -> None:
+    """20 s to write 10 responses and 4 s to judge 4 of them: 2 + 1 s a response. 50 tokens in 10
+    responses are 5 each."""
+    written = {"seconds": 20.0, "cpu_seconds": 20.0, "responses": 10.0, "tokens": 50.0}
+    judged = {"seconds": 4.0, "cpu_seconds": 4.0, "responses": 4.0, "tokens": 4.0}
+    found = {"generate": [written], "judge": [judged]}
+    assert official_path.per_response(found, "seconds") == [3]
+    shorter = {"generate": [written | {"tokens": 100.0}], "judge": [judged]}
+    told = {"official, batch 1": shorter, "bfpo-bench, transformers": found}
+    ratios = {r.what: r.value for r in official_path.ratios(told)}
+    assert ratios["bfpo-bench, transformers: tokens a response / official, batch 1"] == 0.5
+    nothing = {"generate": [written], "judge": [judged | {"responses": 0.0}]}
+    with pytest.raises(SystemExit, match="asked about no response"):
+        official_path.per_response(nothing, "seconds")
+
+
+def test_both_sides_run_on_the_same_device_and_type(
+    monkeypatch: pytest.MonkeyPatch, model: str, tmp_path: Path
+) -> None:
+    """The sides of others are pinned to float32, and on transformers to the CPU."""
+
+    class Loaded(Exception):
+        pass
+
+    def load(name: str, files: ModelFiles) -> None:
+        raise Loaded(name, files.arguments)
+
+    for place in (multiple_choice, multiple_choice_vllm, select):
+        monkeypatch.setattr(place, "load_engine", load)
+    pinned = {
+        "transformers": {"device": "cpu", "dtype": "float32"},
+        "vllm": {"dtype": "float32"},
+    }
+    sides = [lambda: multiple_choice.ours(model, 64), lambda: multiple_choice_vllm.ours(model, 64)]
+    phase = official_sides.Phase(model, model, "transformers", None, 1, 1, 0, tmp_path)
+    for kind in ("generate", "judge"):
+        sides.append(partial(official_sides.PHASES[True, kind], phase))
+    for side, engine in zip(sides, ("transformers", "vllm", *["transformers"] * 2), strict=True):
+        with pytest.raises(Loaded) as found:
+            side()
+        assert found.value.args == (engine, pinned[engine])
+    assert pinned == official_sides.ARGUMENTS
+
+
+def test_one_a_call_loads_nothing(
+    monkeypatch: pytest.MonkeyPatch, model: str, tmp_path: Path
+) -> None:
+    """Prompts are prepared once, before the clock starts: not again in each lap."""
+    prepared: list[int] = []
+
+    def counted(work: Work, items: list[Item]) -> Asked:
+        prepared.append(len(items))
+        return prepare(work, items)
+
+    monkeypatch.setattr(judging, "prepare", counted)
+    file = tmp_path / "judging.json"
+    words = ["--responses", "3", "--single", "2", "--new-tokens", "2", "--repeats", "1"]
+    judging.main([*words, "--model", model, "--json", str(file)])
+    assert written(file)["judging"]["responses"]["one a call"] == 2
+    assert prepared == [3]
+
+
 def test_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(start, "commands", lambda model: {"--help": ["--help"]})
     file = tmp_path / "start.json"
@@ -156,7 +234,33 @@ def test_growth(monkeypatch: pytest.MonkeyPatch, model: str, tmp_path: Path) -> 
     monkeypatch.setattr(growth, "ensure_demo_model", lambda cache: Path(model))
     file = tmp_path / "growth.json"
     growth.main(["--sizes", "50", "--json", str(file)])
-    written(file)
+    # The goals are set for a million responses
+    assert [r["goal"] for r in written(file)["ratios"]] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("responses", "verdicts"), [(8, 0), (8, 8), (8, 32), (16, 16), (7, 16)], ids=str
+)
+def test_a_size_with_more_or_fewer_verdicts_is_refused(responses: int, verdicts: int) -> None:
+    """Eight responses, sixteen verdicts: not one less, and no multiple of them."""
+    growth._check(8, 16, 8, 16)
+    with pytest.raises(SystemExit, match=f"{responses} responses and {verdicts} verdicts"):
+        growth._check(8, 16, responses, verdicts)
+
+
+def test_growth_knows_how_many_verdicts_there_must_be(tmp_path: Path) -> None:
+    """Four tasks of two prompts, two of them harmful: 8 by `refusal`; and 4 more by `harm`, which
+    `refusal` joins by itself."""
+    suite = growth.write_suite(tmp_path, 8)
+    assert growth._verdicts(suite, ["refusal"]) == 8
+    assert growth._verdicts(suite, ["harm"]) == 12
+
+
+def test_ten_seconds_are_the_goal_at_a_million_responses() -> None:
+    session = growth.Session(9, 9, 100, 100)
+    for responses, goal in ((999_999, None), (1_000_000, "<= 10")):
+        size = growth.Size(responses, responses, session, session, {}, 5, 1)
+        assert [r.goal for r in growth.ratios([size])] == [goal, goal]
 
 
 def test_multiple_choice(monkeypatch: pytest.MonkeyPatch, hub: str, tmp_path: Path) -> None:
@@ -175,6 +279,10 @@ def test_multiple_choice(monkeypatch: pytest.MonkeyPatch, hub: str, tmp_path: Pa
     assert [t["task"] for t in found] == ["bfpo_crows_pairs_english", multiple_choice.MADE]
     assert [t["choices"] for t in found] == [4, 4]
     assert all(t["difference"] < 1e-3 for t in found)
+    told = [r["what"] for r in json.loads(file.read_text())["ratios"]]
+    for task in ("bfpo_crows_pairs_english", multiple_choice.MADE):
+        assert f"{task}: CPU time lm-eval / ours" in told
+        assert f"{task}: time lm-eval / ours" in told
 
 
 def test_every_entry_is_a_script() -> None:

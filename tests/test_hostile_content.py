@@ -270,9 +270,12 @@ def test_a_suite_is_shown_as_text(place: Place, arguments: tuple[str, ...]) -> N
 
 
 @pytest.fixture(scope="module")
-def answered(place: Place) -> Place:
-    """A run whose stored answers are the corpus, with all that JSON can spell and a model can say."""
-    run = place.run
+def answered(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """A copy of the run whose stored answers are the corpus, with all that JSON can spell and a model
+    can say."""
+    copied = Place(tmp_path_factory.mktemp("answered") / "outer")
+    shutil.copytree(place.outer, copied.outer)
+    run = copied.run
     before = list(run.responses())
     first = next(r for r in before if r.task == "benign")
     told = [_answer(first, number, text) for number, text in enumerate(CORPUS)]
@@ -281,8 +284,8 @@ def answered(place: Place) -> Place:
         for response in (*told, *(r for r in before if r.task != "benign")):
             file.append(response.dump())
     shutil.rmtree(run.path / "verdicts")
-    clean(place.give("judge", str(run.path), "--suite", "suite.yaml", "--judge", "refusal"))
-    return place
+    clean(copied.give("judge", str(run.path), "--suite", "suite.yaml", "--judge", "refusal"))
+    return copied
 
 
 def _answer(like: Response, number: int, text: str) -> Response:

@@ -50,7 +50,7 @@ def test_a_name_that_names_nothing_is_refused(
     here.mkdir(parents=True)
     (here / "trailing.txt").touch()
     before = tree(tmp_path)
-    for name in ASKED:
+    for name in ASKED if option == "model" else ASKED[::5]:
         words = [word.replace("{}", name) for word in OPTIONS[option]]
         if option == "judge" and "=" in name:
             continue
@@ -104,9 +104,8 @@ def test_a_task_is_not_called_like_another_column(name: str) -> None:
     check_columns(["a", "b", "bfpo_c"])
 
 
-@pytest.mark.parametrize("revision", ["../../pwned", "/tmp/pwned", "a/../b", "a\0b", "", "x" * 300])
+@pytest.mark.parametrize("revision", ["../../pwned", "/tmp/pwned", "a/../b", "a\0b", "x" * 300])
 def test_a_revision_is_no_path(revision: str) -> None:
     """It is looked up in the cache, and written there, as a file's name."""
-    if revision:
-        with pytest.raises(UserError, match="is no revision: name a branch, tag or commit of a/b"):
-            resolve("a/b", "model", revision)
+    with pytest.raises(UserError, match="is no revision: name a branch, tag or commit of a/b"):
+        resolve("a/b", "model", revision)

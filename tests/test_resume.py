@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from bench import STORIES, bench
+from bench import STORIES
+from commands import Said, command
+from faults import stage_here
 
 TASK = """\
 task: bfpo_errands
@@ -42,7 +44,22 @@ COMMAND = ("run", "--model", STORIES, "--suite", "suite.yaml", "--engine", "null
 
 
 @pytest.fixture(scope="module")
-def finished(hub: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def started() -> Iterator[list[str]]:
+    """The stages that were started, whose work is done in this process: it saves them their imports."""
+    names: list[str] = []
+
+    def noted(name: str, *given: Any, **options: Any) -> Any:
+        names.append(name)
+        return stage_here(name, *given, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("assess", "pipeline"):
+            patch.setattr(f"bfpo_bench.{module}.run_stage", noted)
+        yield names
+
+
+@pytest.fixture(scope="module")
+def finished(hub: str, started: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a suite on a local file, whose run is finished."""
     cwd = tmp_path_factory.mktemp("finished")
     (cwd / "tasks").mkdir()
@@ -50,19 +67,19 @@ def finished(hub: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     data.write_text("".join(json.dumps({"prompt": f"Errand {i}?"}) + "\n" for i in range(3)))
     (cwd / "tasks" / "bfpo_errands.yaml").write_text(TASK.format(data=data))
     (cwd / "suite.yaml").write_text(SUITE)
-    done = bench(*COMMAND, cwd=cwd)
-    assert done.returncode == 0, done.stderr
+    done = command(*COMMAND, cwd=cwd)
+    assert done.code == 0, done.err
+    assert started == ["respond", "judge-refusal"]
     return cwd
 
 
-def again(cwd: Path) -> subprocess.CompletedProcess[str]:
-    return bench(*COMMAND, cwd=cwd)
+@pytest.fixture(autouse=True)
+def _none_started(finished: Path, started: list[str]) -> None:
+    started.clear()
 
 
-def stages(done: subprocess.CompletedProcess[str]) -> set[str]:
-    """Which stages' processes told of themselves."""
-    told = done.stderr
-    return {s for s in ("respond", "judge refusal") if f"{s}: " in told}
+def again(cwd: Path) -> Said:
+    return command(*COMMAND, cwd=cwd)
 
 
 def run_folder(cwd: Path) -> Path:
@@ -70,37 +87,40 @@ def run_folder(cwd: Path) -> Path:
     return folder
 
 
-def test_nothing_is_started_and_everything_is_said(finished: Path) -> None:
+def test_nothing_is_started_and_everything_is_said(finished: Path, started: list[str]) -> None:
     before = (run_folder(finished) / "scores.json").read_bytes()
     done = again(finished)
-    assert (done.returncode, stages(done)) == (0, set())
-    assert "3 of 3 requests were answered before and kept" in done.stderr
+    assert (done.code, started) == (0, [])
+    assert "3 of 3 requests were answered before and kept" in done.err
     assert (run_folder(finished) / "scores.json").read_bytes() == before
 
 
+def torn(path: Path) -> None:
+    with path.open("a") as file:
+        file.write('{"torn')
+
+
 @pytest.mark.parametrize(
-    ("change", "started"),
+    ("change", "wanted"),
     [
-        (
-            lambda run: (run / "responses.jsonl").open("a").write('{"torn'),
-            {"respond", "judge refusal"},
-        ),
-        (lambda run: (run / "verdicts" / "refusal.jsonl").unlink(), {"judge refusal"}),
-        (lambda run: (run / "seals.json").write_text("{"), {"respond", "judge refusal"}),
-        (lambda run: (run / "data.json").unlink(), {"respond"}),
+        (lambda run: torn(run / "responses.jsonl"), ["respond", "judge-refusal"]),
+        (lambda run: (run / "verdicts" / "refusal.jsonl").unlink(), ["judge-refusal"]),
+        (lambda run: (run / "seals.json").write_text("{"), ["respond", "judge-refusal"]),
+        (lambda run: (run / "data.json").unlink(), ["respond"]),
     ],
 )
 def test_a_changed_file_starts_the_stages_that_read_or_wrote_it(
     finished: Path,
     tmp_path: Path,
+    started: list[str],
     change: Callable[[Path], object],
-    started: set[str],
+    wanted: list[str],
 ) -> None:
     """And the scores come out as they were."""
     shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     change(run_folder(tmp_path))
     done = again(tmp_path)
-    assert (done.returncode, stages(done)) == (0, started), done.stderr
+    assert (done.code, started) == (0, wanted), done.err
     for name in ("responses.jsonl", "verdicts/refusal.jsonl"):
         assert (run_folder(tmp_path) / name).read_text().count("\n") == 3
     was = (run_folder(finished) / "scores.json").read_bytes()
@@ -114,11 +134,11 @@ def test_other_documents_under_the_same_name_are_seen(finished: Path, tmp_path: 
     was = data.read_bytes()
     try:
         data.write_bytes(was.replace(b"Errand 2", b"Errand 9"))
-        done = bench(*COMMAND, "--out", str(tmp_path / "runs"), cwd=finished)
+        done = command(*COMMAND, "--out", str(tmp_path / "runs"), cwd=finished)
     finally:
         data.write_bytes(was)
-    assert done.returncode == 2
-    assert "The data of bfpo_errands has changed since this run began" in done.stderr
+    assert done.code == 2
+    assert "The data of bfpo_errands has changed since this run began" in done.err
 
 
 def test_a_run_of_a_later_version_is_refused(finished: Path, tmp_path: Path) -> None:
@@ -126,8 +146,8 @@ def test_a_run_of_a_later_version_is_refused(finished: Path, tmp_path: Path) -> 
     manifest = run_folder(tmp_path) / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"format": 2', '"format": 99'))
     done = again(tmp_path)
-    assert done.returncode == 2
-    assert "was written by a later bfpo-bench (its format is 99, this one's 2)" in done.stderr
+    assert done.code == 2
+    assert "was written by a later bfpo-bench (its format is 99, this one's 2)" in done.err
 
 
 def test_a_run_of_the_first_format_goes_on(finished: Path, tmp_path: Path) -> None:
@@ -142,8 +162,8 @@ def test_a_run_of_the_first_format_goes_on(finished: Path, tmp_path: Path) -> No
         del row["text_hash"], row["error"]
     (run / "responses.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows[:2]))
     done = again(tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "2 of 3 requests were answered before and kept" in done.stderr
+    assert done.code == 0, done.err
+    assert "2 of 3 requests were answered before and kept" in done.err
     assert json.loads((run / "manifest.json").read_text())["format"] == 2
     was = (run_folder(finished) / "scores.json").read_bytes()
     assert (run / "scores.json").read_bytes() == was
@@ -154,5 +174,5 @@ def test_a_response_that_was_edited_is_refused(finished: Path, tmp_path: Path) -
     responses = run_folder(tmp_path) / "responses.jsonl"
     responses.write_text(responses.read_text().replace('"response":"', '"response":"x', 1))
     done = again(tmp_path)
-    assert done.returncode == 2
-    assert "responses.jsonl, line 1 has been changed since it was written" in done.stderr
+    assert done.code == 2
+    assert "responses.jsonl, line 1 has been changed since it was written" in done.err

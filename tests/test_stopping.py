@@ -33,17 +33,13 @@ def in_plan(cwd: Path, running: subprocess.Popen[str]) -> bool:
     return running.stderr.readline().startswith("plan: ")
 
 
-def in_respond(cwd: Path, running: subprocess.Popen[str]) -> bool:
-    return any(cwd.glob("runs/*/logs/respond.log"))
-
-
 def in_judge(cwd: Path, running: subprocess.Popen[str]) -> bool:
     return any(cwd.glob("runs/*/logs/judge-*.log"))
 
 
 @pytest.mark.parametrize(
     ("moment", "number"),
-    [(in_plan, signal.SIGTERM), (in_respond, signal.SIGTERM), (in_judge, signal.SIGHUP)],
+    [(in_plan, signal.SIGHUP), (in_judge, signal.SIGTERM)],
 )
 def test_a_run_that_is_told_to_end(
     hub: str,

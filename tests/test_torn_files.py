@@ -37,7 +37,7 @@ from bfpo_bench.training.data.jsonl import pair, records, write_pairs
 from bfpo_bench.training.pairs import Pair
 
 # A file a test, written anew for each example
-quick = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 SHORT = [text for text in CORPUS if len(text) < 200]
 texts = st.sampled_from(SHORT) | st.text(st.characters(), max_size=20)
@@ -47,7 +47,7 @@ values: st.SearchStrategy[Any] = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=8,
 )
-DEEP = (b"[" * 100_000, b'{"a":' * 100_000, b"[" * 900 + b"]" * 900)
+DEEP = (b"[" * 10_000, b'{"a":' * 10_000, b"[" * 900 + b"]" * 900)
 bytes_of_any_kind = (
     st.binary(max_size=200)
     | st.lists(values, max_size=3).map(lambda found: "\n".join(map(json.dumps, found)).encode())
@@ -55,6 +55,11 @@ bytes_of_any_kind = (
     | st.sampled_from([text.encode("utf-8", "surrogatepass") for text in SHORT])
     | st.sampled_from(DEEP)
 )
+
+
+def on_any_bytes(test: Callable[..., None]) -> Callable[..., None]:
+    """On bytes of any kind, and always on what is nested too deeply to follow."""
+    return quick(example(DEEP[0])(example(DEEP[1])(given(bytes_of_any_kind)(test))))
 
 
 def as_json(value: Any) -> Any:
@@ -136,8 +141,7 @@ class TestRuns:
             for record in new:
                 appender.append(record.dump())
 
-    @quick
-    @given(bytes_of_any_kind)
+    @on_any_bytes
     def test_files_that_say_what_a_run_is(self, tmp_path: Path, content: bytes) -> None:
         """A manifest, or a record of the data, of anybody's making."""
         run = RunFolder(tmp_path)
@@ -145,8 +149,7 @@ class TestRuns:
             file.write_bytes(content)
             refused_or(read)
 
-    @quick
-    @given(bytes_of_any_kind)
+    @on_any_bytes
     def test_a_damaged_seal_holds_nothing(self, tmp_path: Path, content: bytes) -> None:
         (tmp_path / "seals.json").write_bytes(content)
         seals = Seals(tmp_path / "seals.json")
@@ -196,15 +199,14 @@ class TestLeaderboard:
         lines = [x for x in to_markdown(table).splitlines() if x.startswith("|")]
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1
 
-    @quick
-    @given(bytes_of_any_kind)
+    @on_any_bytes
     def test_anything_else_is_refused_and_left_alone(self, tmp_path: Path, content: bytes) -> None:
         path = tmp_path / "lb.csv"
         path.write_bytes(content)
         assert refused_or(lambda: read_leaderboard(path)) is None
         assert path.read_bytes() == content
 
-    @settings(parent=quick, max_examples=40)
+    @settings(parent=quick, max_examples=15)
     @given(st.data())
     def test_a_damaged_one_is_refused_or_shown(self, tmp_path: Path, data: st.DataObject) -> None:
         path = tmp_path / "lb.csv"
@@ -219,8 +221,7 @@ class TestLeaderboard:
         add_row(path, row("new", "text", 1))
         assert read_leaderboard(path)["model"].tolist()[-1] == "new"
 
-    @quick
-    @given(bytes_of_any_kind)
+    @on_any_bytes
     def test_keys_that_are_damaged_explain_nothing(self, tmp_path: Path, content: bytes) -> None:
         path = tmp_path / "lb.csv"
         keys_file(path).write_bytes(content)
@@ -230,11 +231,26 @@ class TestLeaderboard:
         add_key(path, "k", {"settings": {"limit": 5}})
         assert read_keys(path) == {**found, "k": {"settings": {"limit": 5}}}
 
-    @quick
+    @settings(parent=quick, max_examples=50)
     @given(*[st.dictionaries(st.sampled_from(["tasks", "limit", "samples", "x"]), values)] * 2)
+    @example({"limit": 5, "x": 1}, {"x": 1})
+    @example({"tasks": {"a": None}}, {"tasks": {}})
+    @example({"samples": {"a": 1}, "limit": None}, {"samples": {"a": 2}})
     def test_any_two_settings_differ_in_words(self, a: dict[str, Any], b: dict[str, Any]) -> None:
-        said = differences({"settings": a, "data": a}, {"settings": b, "data": b})
-        assert all(isinstance(clause, str) for clause in said)
+        """A setting that is not given is one that is None."""
+        for part, same in (("settings", bare(a) == bare(b)), ("data", top(a) == top(b))):
+            said = differences({part: a}, {part: b})
+            assert all(said)
+            assert said or same
+
+
+def top(settings: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if value is not None}
+
+
+def bare(value: Any) -> Any:
+    """Without what is None, at any depth of objects."""
+    return {k: bare(v) for k, v in top(value).items()} if isinstance(value, dict) else value
 
 
 LOCKED = st.builds(
@@ -257,8 +273,7 @@ class TestDataLock:
         (tmp_path / "lock.json").write_text(DataLock(entries=entries).dump(), encoding="utf-8")
         assert load_lock(tmp_path / "lock.json").entries == entries
 
-    @quick
-    @given(bytes_of_any_kind)
+    @on_any_bytes
     def test_anything_else_is_refused(self, tmp_path: Path, content: bytes) -> None:
         (tmp_path / "lock.json").write_bytes(content)
         found = refused_or(lambda: load_lock(tmp_path / "lock.json"))
@@ -307,8 +322,7 @@ class TestSomebodysTexts:
         told = [{"prompt": r.prompt, "response": r.response, "label": r.label} for r in found.rows]
         assert told == as_json(named)
 
-    @quick
-    @given(bytes_of_any_kind)
+    @on_any_bytes
     @example(b'{"prompt": "a", "response": "b", "label": {"x": [1e999, NaN]}}')
     @example(b"PAR1" + bytes(50) + b"PAR1")
     def test_anything_else_is_refused_with_its_place(self, tmp_path: Path, content: bytes) -> None:

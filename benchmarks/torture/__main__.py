@@ -28,7 +28,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ def tell(text: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
-def options() -> argparse.Namespace:
+def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -67,15 +67,18 @@ def options() -> argparse.Namespace:
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--json", type=Path, help="where to write the figures")
     parser.add_argument("--folder", type=Path, help="where to work; kept afterwards")
-    asked = parser.parse_args()
+    asked = parser.parse_args(arguments)
     if others := set(asked.parts) - set(PARTS):
         parser.error(f"there is no part {' or '.join(sorted(others))}: take {', '.join(PARTS)}")
     full = {"responses": 2000, "kills": 100, "stops": 20, "damage": 500, "disks": 6}
     small = {"responses": 300, "kills": 8, "stops": 2, "damage": 40, "disks": 1}
+    full["real_kills"], small["real_kills"] = 10, 3
     for name, count in (small if asked.small else full).items():
         if getattr(asked, name) is None:
             setattr(asked, name, count)
-    asked.real_kills = asked.real_kills or (3 if asked.small else 10)
+    if asked.json is not None:
+        # Before the hours of work, whose figures a missing folder would lose
+        asked.json.parent.mkdir(parents=True, exist_ok=True)
     return asked
 
 

@@ -64,7 +64,7 @@ def fill_disks(
     found = Disks(skipped=may_mount())
     if found.skipped is not None:
         return found
-    needed = kilobytes(reference.cwd)
+    needed = sum(kilobytes(reference.cwd / name) for name in ("runs", "leaderboards"))
     for number in range(sizes):
         size = max(64, round(needed * (number + 1) / (sizes + 1)))
         with small_disk(folder / f"full-{number}", size) as remount:

@@ -42,11 +42,12 @@ def of_kills(tally: Tally) -> dict[str, Any]:
 
 def of_stops(stops: Stops) -> dict[str, Any]:
     return {
-        "tried": len(stops.seconds),
+        "tried": len(stops.seconds) + stops.ignored,
         "missed": stops.missed,
+        "ignored": stops.ignored,
         "moments": dict(stops.tried),
-        "median seconds": round(statistics.median(stops.seconds), 2),
-        "most seconds": round(max(stops.seconds), 2),
+        "median seconds": round(statistics.median(stops.seconds or [0]), 2),
+        "most seconds": round(max(stops.seconds, default=0), 2),
         "faults": stops.faults,
     }
 

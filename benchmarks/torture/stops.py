@@ -16,17 +16,23 @@ from benchmarks.torture.stored import Stored
 from benchmarks.torture.workload import Workload
 
 SIGNALS = ("SIGTERM", "SIGINT")
+TRIES = 5
+"""Runs that are begun for each stop: a signal may come when its run has ended."""
+ALREADY = 1.0
+"""Seconds after a signal within which a run may end well: it was about to."""
 SOON = 10.0
 """Seconds within which a command that was told to stop must have ended."""
 
 
 @dataclass
 class Stops:
-    """`seconds` from the signal to the command's end, for each stop; `missed`: it had ended before."""
+    """`seconds` from the signal to the command's end, for each stop; `missed`: it had ended before;
+    `ignored`: it went on to its end."""
 
     seconds: list[float] = field(default_factory=list)
     tried: Counter[str] = field(default_factory=Counter)
     missed: int = 0
+    ignored: int = 0
     faults: list[str] = field(default_factory=list)
 
 
@@ -41,21 +47,28 @@ def stop(
     pause: float = 0.0,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Stops:
-    """Stop so many runs of `command`, each once, and end each by the same command."""
+    """Stop so many runs of `command`, each once, and end each by the same command. That fewer than
+    `stops` of `TRIES` times as many runs were still at work at their signal is a fault."""
     draw, found, tally = random.Random(seed), Stops(), Tally()
-    while len(found.seconds) < stops:
-        cwd = folder / f"stopped-{len(found.seconds) + found.missed}"
+    for number in range(TRIES * stops):
+        stopped = len(found.seconds) + found.ignored
+        if stopped == stops:
+            break
+        cwd = folder / f"stopped-{number}"
         cwd.mkdir(parents=True)
         part = draw.choice(list(reference.seconds))
-        name = SIGNALS[len(found.seconds) % 2]
+        name = SIGNALS[stopped % 2]
         session = Session(workload, cwd, command, pause=pause)
         told = _tell(session, part, draw.uniform(0, reference.seconds[part]), name)
         ended = session.wait()
         before = check(tally, reference, cwd, Stored(), ended, None, stopped=True)
-        if told is None or ended.code == 0:
+        seconds = 0.0 if told is None else session.started + ended.seconds - told
+        if told is None or (ended.code == 0 and seconds <= ALREADY):
             found.missed += 1
+        elif ended.code == 0:
+            found.ignored += 1
+            found.faults.append(f"{name} in {part}: ignored, for {seconds:.1f} s")
         else:
-            seconds = session.started + ended.seconds - told
             found.seconds.append(seconds)
             found.tried[f"{part} | {name}"] += 1
             found.faults += _judged(ended.code, ended.err, seconds, f"{name} in {part}")
@@ -63,6 +76,8 @@ def stop(
             check(tally, reference, cwd, before, again, None)
         compare(tally, reference, cwd, exact=True)
         tell(f"{len(found.seconds)}/{stops} {part} {name} -> {ended.code}")
+    if (stopped := len(found.seconds) + found.ignored) < stops:
+        found.faults.append(f"only {stopped} of {stops} signals came before the end of their run")
     found.faults += tally.faults()
     return found
 

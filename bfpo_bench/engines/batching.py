@@ -20,6 +20,12 @@ _TOKENS = {"cpu": 2048, "gpu": 16384}
 """Tokens of a batch of trees: on a CPU more do not stay in its cache."""
 _LOGITS = {"cpu": 3 * 2**24, "gpu": 3 * 2**31}
 """Bytes of the logits of such a batch, with their copies."""
+_OUT_OF_MEMORY = (
+    "can't allocate memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
+"""What a RuntimeError over memory says: the CPU allocator's, the driver's, cuBLAS's."""
 
 
 @dataclass(frozen=True)
@@ -58,18 +64,18 @@ def by_length(lengths: Sequence[int]) -> list[int]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """CUDA has a class for it; the CPU allocator raises a plain RuntimeError."""
+    """PyTorch's CUDA allocator has a class for it; the CPU's, the driver and cuBLAS say it in words."""
     import torch
 
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _OUT_OF_MEMORY)
 
 
 def attempt(run: Callable[[Sequence[int]], list[R]], batch: Sequence[int]) -> list[R] | Exception:
     """`run(batch)`, or the error that it raises, without its traceback, which holds the batch's tensors.
 
-    Raises what no other batch can mend: a UserError, or a device that is lost.
+    Raises what no other batch can mend: a UserError, or a device that is lost, memory aside.
     """
     import gc
 
@@ -78,7 +84,9 @@ def attempt(run: Callable[[Sequence[int]], list[R]], batch: Sequence[int]) -> li
     try:
         return run(batch)
     except Exception as error:
-        if isinstance(error, UserError | torch.AcceleratorError):
+        # Older releases of torch have no such class: there a lost device is a plain RuntimeError
+        lost = getattr(torch, "AcceleratorError", ())
+        if isinstance(error, (UserError, lost)) and not is_out_of_memory(error):
             raise
         caught = error.with_traceback(None)
     if is_out_of_memory(caught):
@@ -113,28 +121,6 @@ class Halving:
         """`batch` did not fit."""
         self.rows = max(1, len(batch) // 2)
         self.halved += 1
-
-    def batches(
-        self,
-        order: Sequence[int],
-        run: Callable[[Sequence[int]], list[R]],
-        fitting: Callable[[int], int] = lambda position: sys.maxsize,
-    ) -> Iterator[list[tuple[int, R]]]:
-        """`run(positions)` over `order`, each batch's results paired with their positions.
-
-        See `cut` for `fitting`. Raises what is not out of memory, and a single row that is.
-        """
-        start = 0
-        while start < len(order):
-            batch = next(self.cut(order[start:], fitting))
-            found = attempt(run, batch)
-            if not isinstance(found, Exception):
-                yield list(zip(batch, found, strict=True))
-                start += len(batch)
-            elif len(batch) > 1 and is_out_of_memory(found):
-                self.halve(batch)
-            else:
-                raise found
 
 
 @dataclass
@@ -171,13 +157,13 @@ class Room:
         return cls(min(_TOKENS[kind], held), held, places, rows)
 
     def cut(self, trees: Sequence[Tree]) -> Iterator[Sequence[Tree]]:
-        """Consecutive trees on one stem, each batch as large as allowed when it is taken; it ends early
+        """Consecutive trees of a kind, each batch as large as allowed when it is taken; it ends early
         where padding would be a fifth of it, once an eighth of the room is filled."""
         start = 0
         while start < len(trees):
             width, stem = trees[start].tokens, trees[start].stem
             end, real, places = start, 0, 0
-            while end < len(trees) and trees[end].stem == stem:
+            while end < len(trees) and trees[end].kind == trees[start].kind:
                 tree, rows = trees[end], end + 1 - start
                 padded = rows * width
                 full = padded > self.tokens or padded + rows * stem > self.held
@@ -190,10 +176,12 @@ class Room:
             start = end
 
     def halve(self, trees: Sequence[Tree]) -> None:
-        """A batch of these did not fit."""
+        """A batch of these did not fit. One tree alone may be larger than the room for a batch, and
+        says nothing of how many smaller ones go together."""
         padded = len(trees) * max(tree.tokens for tree in trees)
-        self.tokens = max(1, padded // 2)
-        self.held = max(1, (padded + len(trees) * trees[0].stem) // 2)
-        self.places = max(1, sum(tree.places for tree in trees) // 2)
-        self.rows = max(1, len(trees) // 2)
+        self.tokens = max(1, min(self.tokens, padded) // 2)
+        self.held = max(1, min(self.held, padded + len(trees) * trees[0].stem) // 2)
+        if len(trees) > 1:
+            self.places = max(1, min(self.places, sum(tree.places for tree in trees)) // 2)
+            self.rows = max(1, min(self.rows, len(trees)) // 2)
         self.halved += 1

@@ -21,7 +21,7 @@ class Forest:
         self._trees: dict[int, Tree] = {}
 
     def cut(self, order: Sequence[int]) -> Iterator[Sequence[int]]:
-        """`order` in batches of whole trees, those that take most memory first."""
+        """`order` in batches of whole trees, in the order of `plan`."""
         queries = [self.queries[position] for position in order]
         trees = plan(queries, self.reader.attention, self.room.tokens, self.reader.longest)
         for batch in self.room.cut(trees):
@@ -46,7 +46,7 @@ class Forest:
         for position in batch:
             if position not in self._trees:
                 query = self.queries[position]
-                alone = Tree((position,), 0, len(query.tokens), len(query.places))
+                alone = Tree((position,), 0, len(query.tokens), len(query.places), plain=True)
                 self._trees[position] = alone
         groups = groupby(batch, key=lambda position: id(self._trees[position]))
         found = [list(members) for _, members in groups]

@@ -26,11 +26,15 @@ def answers(order: Sequence[int], limits: Limits, run: Run[R]) -> Iterator[tuple
 
     A batch that does not fit into memory is halved; one that raises anything else is bisected. Where
     nothing has succeeded and the first request that fails alone and the last of `order` fail alike,
-    the fault is not the requests', and their error is raised. So are a UserError and the loss of the
-    device, since they concern every request.
+    the fault is not the requests', and their error is raised. So it is where a request that was
+    answered no longer is: one is asked again once two have failed alone with nothing answered
+    between them, or one at the very end, and until then they are not called Failures. A UserError
+    and the loss of the device are raised at once, since they concern every request.
     """
     todo = set(order)
-    worked = probed = len(order) == 1
+    probed = len(order) == 1
+    answered: int | None = None
+    held: dict[int, Failure] = {}
     for batch in limits.cut(order):
         pending = [batch]
         while pending:
@@ -39,17 +43,27 @@ def answers(order: Sequence[int], limits: Limits, run: Run[R]) -> Iterator[tuple
                 continue
             found = attempt(run, rows)
             if not isinstance(found, Exception):
-                worked = True
+                answered = rows[-1]
                 todo.difference_update(rows)
                 yield from zip(rows, found, strict=True)
+                yield from _emptied(held)
             elif len(rows) > 1:
                 pending = _smaller(rows, pending, found, limits)
             else:
-                if not (worked or probed):
-                    probed = True
-                    yield from _probe(rows[0], order, found, run, todo)
                 todo.discard(rows[0])
-                yield rows[0], Failure(_reason(found))
+                held[rows[0]] = Failure(_reason(found))
+                if answered is not None:
+                    if len(held) == 1:
+                        continue
+                    _ask_again(answered, run)
+                elif not probed:
+                    probed = True
+                    for answered, result in _probe(rows[0], order, found, run, todo):
+                        yield answered, result
+                yield from _emptied(held)
+    if held and answered is not None:
+        _ask_again(answered, run)
+        yield from _emptied(held)
 
 
 def _smaller(
@@ -80,6 +94,20 @@ def _probe(
         yield other, found[0]
     elif type(found) is type(error):
         raise error
+
+
+def _ask_again(answered: int, run: Run[R]) -> None:
+    """Raises the error of a request that was answered before."""
+    found = attempt(run, [answered])
+    if isinstance(found, Exception):
+        raise found
+
+
+def _emptied(held: dict[int, Failure]) -> Iterator[tuple[int, Failure]]:
+    """What is held, which are Failures now, since something was answered after them."""
+    while held:
+        position = next(iter(held))
+        yield position, held.pop(position)
 
 
 def _reason(error: Exception) -> str:

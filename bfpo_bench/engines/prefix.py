@@ -39,13 +39,25 @@ class Tree:
     """Queries by their positions, in lexicographic order, and what their row takes.
 
     The first `stem` tokens of each are kept out of the row, which has `tokens` tokens; at no more than
-    `places` of them a next token is asked about.
+    `places` of them a next token is asked about. Trees of one `family` have the same stem. A `plain`
+    one is a single line without a stem, which needs no mask of ours.
     """
 
     members: tuple[int, ...]
     stem: int
     tokens: int
     places: int
+    family: int = 0
+    plain: bool = False
+
+    @property
+    def kind(self) -> tuple[int, int, bool]:
+        """Trees that differ here may share no batch.
+
+        It has one stem; and where one of its rows has a mask of ours all do, which would open the
+        sliding window of a long line.
+        """
+        return self.stem, self.family, self.plain
 
 
 @dataclass(frozen=True)
@@ -96,18 +108,20 @@ class _Walk:
                 low, width = i, self.sizes[i] - stem
         yield low, end
 
-    def tree(self, low: int, high: int, stem: int) -> Tree:
+    def tree(self, low: int, high: int, stem: int, family: int) -> Tree:
         tokens, places = self.sizes[low] - stem, self.sizes[low] - self.asked[low]
         for i in range(low + 1, high):
             size, common, asked = self.sizes[i], self.shared[i], self.asked[i]
             tokens += size - common
             # In what both share, the query before has asked from its own first place on
             places += size - max(common, asked) + max(0, min(common, self.asked[i - 1]) - asked)
-        return Tree(tuple(self.order[low:high]), stem, tokens, places)
+        plain = not stem and tokens == self.sizes[low]
+        return Tree(tuple(self.order[low:high]), stem, tokens, places, family, plain)
 
 
 def plan(queries: Sequence[Query], attention: float, most: int, longest: int) -> list[Tree]:
-    """Which queries share a row, and which rows a stem; the trees that take most come first.
+    """Which queries share a row, and which rows a stem; trees of a kind lie together, the longest stem
+    first, and of those the ones that take most.
 
     `attention` is how many pairs of tokens cost as much to attend as everything else costs for one
     token: a query joins a tree where the tokens that it saves outweigh the wider attention, and the
@@ -124,8 +138,8 @@ def plan(queries: Sequence[Query], attention: float, most: int, longest: int) ->
     trees = []
     for start, end, stem in walk.stretches():
         for low, high in walk.spans(start, end, stem, attention, most):
-            trees.append(walk.tree(low, high, stem))
-    return sorted(trees, key=lambda tree: -tree.stem - tree.tokens)
+            trees.append(walk.tree(low, high, stem, family=start if stem else 0))
+    return sorted(trees, key=lambda tree: (-tree.stem, tree.family, tree.plain, -tree.tokens))
 
 
 def _shared(rows: Sequence[tuple[int, ...]], longest: int) -> Iterator[int]:

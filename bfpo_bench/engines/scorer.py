@@ -13,7 +13,7 @@ from bfpo_bench.engines.select import EngineChoice, check_engine, vllm_objection
 from bfpo_bench.errors import UserError
 
 if TYPE_CHECKING:
-    from bfpo_bench.engines.base import ModelFiles
+    from bfpo_bench.engines.base import Failure, ModelFiles
     from bfpo_bench.engines.probe import VllmProbe
     from bfpo_bench.engines.subject import Subject
 
@@ -55,8 +55,13 @@ class Scorer(Protocol):
         """Device, dtype and library versions, for the manifest."""
         ...
 
-    def scores(self, requests: Sequence[ScoreRequest]) -> Iterator[tuple[int, tuple[float, ...]]]:
-        """The head's outputs in the order of the model's labels, as float32, with no activation."""
+    def scores(
+        self, requests: Sequence[ScoreRequest]
+    ) -> Iterator[tuple[int, tuple[float, ...] | Failure]]:
+        """The head's outputs in the order of the model's labels, as float32, with no activation.
+
+        Raises what breaks every request; a request that fails alone has its Failure.
+        """
         ...
 
     def close(self) -> None: ...

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bfpo_bench.engines.base import ModelFiles
-from bfpo_bench.engines.batching import Halving, RowSize, by_length
+from bfpo_bench.engines.base import Failure, ModelFiles
+from bfpo_bench.engines.batching import Fitting, Halving, RowSize, by_length
+from bfpo_bench.engines.isolation import answers
 from bfpo_bench.engines.loading import described, load_model
 from bfpo_bench.engines.scorer import ScoreRequest, has_score_head, without_padding
 from bfpo_bench.engines.transformers import check_arguments
@@ -45,16 +46,16 @@ class TransformersScorer:
     def describe(self) -> dict[str, Any]:
         return described(self.model)
 
-    def scores(self, requests: Sequence[ScoreRequest]) -> Iterator[tuple[int, tuple[float, ...]]]:
+    def scores(
+        self, requests: Sequence[ScoreRequest]
+    ) -> Iterator[tuple[int, tuple[float, ...] | Failure]]:
         """Batches of like-long texts, the longest first, so that memory runs out at once or not at all."""
         rows = [without_padding(r.tokens, self._pad) for r in requests]
         lengths = [len(row) for row in rows]
-        for batch in self._rows.batches(
-            by_length(lengths),
-            lambda positions: self._score([rows[i] for i in positions]),
-            lambda i: self._size.rows(lengths[i], predicted=0),
-        ):
-            yield from batch
+        limits = Fitting(self._rows, lambda i: self._size.rows(lengths[i], predicted=0))
+        yield from answers(
+            by_length(lengths), limits, lambda batch: self._score([rows[i] for i in batch])
+        )
 
     def _score(self, batch: list[tuple[int, ...]]) -> list[tuple[float, ...]]:
         import torch

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ from bfpo_bench.engines.base import ModelFiles
 from bfpo_bench.engines.batching import by_length
 from bfpo_bench.engines.score_folder import classifier_folder
 from bfpo_bench.engines.scorer import ScoreRequest, has_score_head, without_padding
-from bfpo_bench.engines.select import cache_bytes
+from bfpo_bench.engines.vllm_setting import set_environment, started
 from bfpo_bench.errors import UserError, first_line
 
 AT_ONCE = 512
@@ -32,10 +30,7 @@ class VllmScorer:
     @classmethod
     def load(cls, files: ModelFiles) -> VllmScorer:
         """The model in `files.folder`; float32 and a small cache on a CPU."""
-        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(_cpu_cache_gib(files)))
-        os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
-        os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-        os.environ.setdefault("VLLM_HOST_IP", "127.0.0.1")
+        set_environment(files.folder, files.context)
         from vllm import LLM
         from vllm.platforms import current_platform
 
@@ -53,13 +48,14 @@ class VllmScorer:
         if has_score_head(json.loads((folder / "config.json").read_text())):
             folder = classifier_folder(folder)
         try:
-            return cls(LLM(model=str(folder), **arguments))
+            llm, _ = started(lambda: LLM(model=str(folder), **arguments))
         except (ValueError, TypeError, RuntimeError, OSError, AssertionError) as error:
             reason = first_line(error)
             raise UserError(
                 f"vLLM cannot score with {files.folder}: {reason}; see the run's log, or use "
                 "--engine transformers."
             ) from error
+        return cls(llm)
 
     def describe(self) -> dict[str, Any]:
         import torch
@@ -75,7 +71,10 @@ class VllmScorer:
         }
 
     def scores(self, requests: Sequence[ScoreRequest]) -> Iterator[tuple[int, tuple[float, ...]]]:
-        """vLLM scores at the last token given, so that padding is taken away as transformers does."""
+        """vLLM scores at the last token given, so that padding is taken away as transformers does.
+
+        Raises vLLM's EngineDeadError when its engine dies.
+        """
         from vllm import PoolingParams
 
         rows = [without_padding(r.tokens, self._pad) for r in requests]
@@ -94,12 +93,3 @@ class VllmScorer:
     def close(self) -> None:
         self.llm.llm_engine.engine_core.shutdown()
         del self.llm
-
-
-def _cpu_cache_gib(files: ModelFiles) -> int:
-    """Float32 keys and values of 16 full contexts, at least 1 GiB and at most a quarter of what is free."""
-    import psutil
-
-    config = json.loads((Path(files.folder) / "config.json").read_text())
-    most = psutil.virtual_memory().available // 4
-    return max(1, math.ceil(min(16 * cache_bytes(config, files.context), most) / 2**30))

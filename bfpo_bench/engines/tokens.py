@@ -59,17 +59,14 @@ def scoring_request(
     """A multiple-choice request as tokens, and how many of them were cut from the left.
 
     Follows lm-eval 0.4.13's HF backend (`TemplateLM.loglikelihood`, `_encode_pair`): trailing
-    spaces of the context belong to the continuation, an empty context becomes BOS (or EOS), and
-    the last `window` + 1 tokens are kept, of which the last is only predicted.
+    spaces of the context belong to the continuation, a context without tokens becomes BOS (or EOS),
+    and the last `window` + 1 tokens are kept, of which the last is only predicted.
     """
     prefix = (
         tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
     )
     if context == "":
-        after = tokenizer.encode(continuation, add_special_tokens=False)
-        before = [prefix]
-        if after[:1] == [prefix]:
-            before, after = after[:1], after[1:]
+        before, after = [], tokenizer.encode(continuation, add_special_tokens=False)
     else:
         trailing = len(context) - len(context.rstrip())
         if trailing:
@@ -78,6 +75,10 @@ def scoring_request(
         whole = _encode(tokenizer, context + continuation, prefix)
         before = _encode(tokenizer, context, prefix)
         after = whole[len(before) :]
+    if not before:
+        # Also for a context of white space alone where the tokenizer adds no BOS: lm-eval's
+        # `_loglikelihood_tokens` asserts on it, and the first token needs something before it
+        before, after = (after[:1], after[1:]) if after[:1] == [prefix] else ([prefix], after)
     if not after:
         raise UserError(
             f"The choice {continuation!r} has no tokens of its own with this tokenizer: "

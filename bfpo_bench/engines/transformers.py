@@ -145,6 +145,8 @@ class TransformersEngine:
         def run(batch: Sequence[int]) -> list[Score]:
             self._check_tokens([queries[i].tokens for i in batch])
             self._check_tokens([queries[i].targets for i in batch])
+            if any(queries[i].places[0] < 0 for i in batch):
+                raise ValueError("the continuation has nothing before it")
             scores = forest.score(batch)
             for logprob in (value for logprobs, _ in scores for value in logprobs):
                 check_finite(logprob)
@@ -193,7 +195,7 @@ def _read(files: ModelFiles, dtype: str) -> Any:
 
 
 def _of_scoring(request: ScoringRequest) -> Query:
-    """The last token is only predicted."""
+    """The last token is only predicted. A continuation that is everything gets a place below 0."""
     size = len(request.tokens) - 1
     places = tuple(range(size - request.continuation, size))
     return Query(request.tokens[:-1], places, request.tokens[-request.continuation :])

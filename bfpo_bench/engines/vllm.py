@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -17,9 +16,9 @@ from bfpo_bench.engines.base import (
     ScoringRequest,
     check_finite,
 )
-from bfpo_bench.engines.select import cache_bytes
 from bfpo_bench.engines.vllm_core import AT_ONCE, Ask, VllmCore
 from bfpo_bench.engines.vllm_scoring import Step, StepAnswer, Tally, steps
+from bfpo_bench.engines.vllm_setting import set_environment
 from bfpo_bench.errors import UserError, first_line
 
 
@@ -48,11 +47,7 @@ class VllmEngine:
         # A scoring request feeds `context` tokens and asks for one more, which vLLM counts against
         # the length although no position past the model's own is ever computed.
         os.environ["VLLM_ALLOW_LONG_MAX_MODEL_LEN"] = "1"
-        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(_cpu_cache_gib(files)))
-        os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
-        os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-        # Between its own processes alone
-        os.environ.setdefault("VLLM_HOST_IP", "127.0.0.1")
+        set_environment(files.folder, files.context + 1)
         from vllm.platforms import current_platform
 
         arguments = _arguments(files, cpu=current_platform.is_cpu())
@@ -222,18 +217,6 @@ def _lora(files: ModelFiles) -> Any:
     from vllm.lora.request import LoRARequest
 
     return LoRARequest("adapter", 1, files.adapter)
-
-
-def _cpu_cache_gib(files: ModelFiles) -> int:
-    """Float32 keys and values of 16 full contexts, at least 1 GiB and at most a quarter of what is free."""
-    import json
-    from pathlib import Path
-
-    import psutil
-
-    config = json.loads((Path(files.folder) / "config.json").read_text())
-    most = psutil.virtual_memory().available // 4
-    return max(1, math.ceil(min(16 * cache_bytes(config, files.context + 1), most) / 2**30))
 
 
 def _lora_rank(adapter: str) -> int:

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import logging
 import math
-import os
-import select
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
-from threading import Thread
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from bfpo_bench.engines.base import Failure
+from bfpo_bench.engines.vllm_setting import started
 from bfpo_bench.errors import first_line
-
-if TYPE_CHECKING:
-    import psutil
 
 AT_ONCE = 2048
 """Requests inside vLLM: twice its largest default batch, and few enough to keep memory flat."""
@@ -26,10 +20,7 @@ PARTS = 16
 """A death costs a load, a smaller group little: sixteenths find one of 2,048 in three deaths more."""
 
 MOST_DEATHS = 5
-"""So many deaths without one answer in between: it is not the requests' fault."""
-
-ENGINE = "VLLM::EngineCor"
-"""How the process is called that vLLM's client talks to, as far as the kernel keeps names."""
+"""So many deaths without one answer in between make us ask whether it is the requests' fault."""
 
 K = TypeVar("K")
 
@@ -57,9 +48,10 @@ class VllmCore:
         self._lora = lora
         self._count = 0
         self._deaths = 0
+        self._answered: Ask[Any] | None = None
         self.restarts = 0
         self.at_once = AT_ONCE
-        self._load()
+        self.llm, self._processes = started(start)
 
     def stream(self, asks: Iterable[Ask[K]]) -> Iterator[tuple[K, Any | Failure]]:
         """Each key with its `RequestOutput`, or with why vLLM has none for it.
@@ -97,17 +89,30 @@ class VllmCore:
                     return []
                 for output in self.llm.llm_engine.step():
                     if output.finished:
-                        self._deaths = 0
-                        yield inside.pop(output.request_id).key, _judged(output)
+                        ask = inside.pop(output.request_id)
+                        self._deaths, self._answered = 0, ask
+                        yield ask.key, _judged(output)
         except (EngineDeadError, ZMQError) as error:
-            self._deaths += 1
             log.warning("vLLM's engine died with %d requests inside", len(inside))
-            if self._deaths == MOST_DEATHS:
-                raise RuntimeError(
-                    f"vLLM's engine died {MOST_DEATHS} times without one answer in between"
-                ) from error
-            self._reload()
+            self._recover(error)
             return list(inside.values())
+
+    def _recover(self, error: Exception) -> None:
+        """Load the engine again.
+
+        After many deaths in a row it is asked what it has answered before. Raises RuntimeError when
+        it dies of that, too, or when there is nothing of the kind.
+        """
+        self._deaths += 1
+        if self._deaths >= MOST_DEATHS and self._answered is None:
+            raise RuntimeError(
+                f"vLLM's engine died {self._deaths} times without one answer in between"
+            ) from error
+        self._reload()
+        if self._deaths >= MOST_DEATHS and (known := self._answered) is not None:
+            # Gone while it is asked, so that a death of it raises
+            self._answered = None
+            deque(self._ask(iter([known]), 1), maxlen=0)
 
     def _add(self, name: str, ask: Ask[K]) -> Failure | None:
         from vllm.exceptions import VLLMClientError
@@ -148,42 +153,11 @@ class VllmCore:
             yield ask.key, Failure("vLLM's engine dies of it, also when it is asked alone")
         return bool(guilty)
 
-    def _load(self) -> None:
-        # Python's own, which every process has one of and which no reload may end
-        resource_tracker.ensure_running()
-        before = set(_children())
-        self.llm = self._start()
-        self._processes = [child for child in _children() if child not in before]
-        self._watch()
-
-    def _watch(self) -> None:
-        """Wake who waits for an output when the engine is killed.
-
-        vLLM 0.32 closes its sockets then, and its client that is not asynchronous waits for ever.
-        """
-        from vllm.v1.engine.exceptions import EngineDeadError
-
-        for engine in self._processes:
-            if not _name(engine).startswith(ENGINE):
-                continue
-            outputs = self.llm.llm_engine.engine_core.outputs_queue
-            # Not by waitpid, which would take the exit code from vLLM's own watch
-            descriptor = os.pidfd_open(engine.pid)
-
-            def wait(descriptor: int = descriptor, outputs: Any = outputs) -> None:
-                dead = select.poll()
-                dead.register(descriptor, select.POLLIN)
-                dead.poll()
-                os.close(descriptor)
-                outputs.put_nowait(EngineDeadError())
-
-            Thread(target=wait, daemon=True).start()
-
     def _reload(self) -> None:
         """A dead engine leaves workers that hold their memory: they go first."""
         self.restarts += 1
         self.close()
-        self._load()
+        self.llm, self._processes = started(self._start)
 
     def close(self) -> None:
         import psutil
@@ -209,19 +183,3 @@ def _judged(output: Any) -> Any | Failure:
 def _parts(asks: Sequence[Ask[K]]) -> list[Sequence[Ask[K]]]:
     size = math.ceil(len(asks) / PARTS)
     return [asks[start : start + size] for start in range(0, len(asks), max(size, 1))]
-
-
-def _children() -> list[psutil.Process]:
-    import psutil
-
-    return psutil.Process().children(recursive=True)
-
-
-def _name(process: psutil.Process) -> str:
-    """Empty for one that is gone."""
-    import psutil
-
-    try:
-        return process.name()
-    except psutil.NoSuchProcess:
-        return ""

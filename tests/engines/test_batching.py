@@ -9,7 +9,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bfpo_bench.engines.batching import Halving, Room, RowSize, by_length, is_out_of_memory
+from bfpo_bench.engines.batching import (
+    Fitting,
+    Halving,
+    Room,
+    RowSize,
+    attempt,
+    by_length,
+    is_out_of_memory,
+)
+from bfpo_bench.engines.isolation import answers
 from bfpo_bench.engines.prefix import Tree
 
 
@@ -28,7 +37,8 @@ def device(holds: int, error: Exception, tried: list[int]) -> Callable[[Sequence
 def everything(
     halving: Halving, count: int, run: Callable[[Sequence[int]], list[str]]
 ) -> list[tuple[int, str]]:
-    return [pair for batch in halving.batches(range(count), run) for pair in batch]
+    found = answers(range(count), Fitting(halving, lambda position: count), run)
+    return sorted((position, str(answer)) for position, answer in found)
 
 
 OUT_OF_MEMORY = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
@@ -57,13 +67,6 @@ def test_one_row_that_does_not_fit_is_an_error() -> None:
         everything(Halving(4), 4, device(0, OUT_OF_MEMORY, []))
 
 
-def test_other_errors_are_not_retried() -> None:
-    tried: list[int] = []
-    with pytest.raises(ValueError, match="shape"):
-        everything(Halving(4), 4, device(1, ValueError("shape"), tried))
-    assert tried == [4]
-
-
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
@@ -75,6 +78,10 @@ def test_other_errors_are_not_retried() -> None:
             ),
             True,
         ),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`"), True),
+        (RuntimeError("CUDA error: out of memory"), True),
+        (torch.AcceleratorError("CUDA error: out of memory\nCUDA kernel errors might"), True),
+        (torch.AcceleratorError("CUDA error: device-side assert triggered"), False),
         (RuntimeError("shape mismatch"), False),
         (OSError("out of memory"), False),
     ],
@@ -90,6 +97,20 @@ def test_the_cpus_own_error_is_recognised() -> None:
     assert is_out_of_memory(error.value)
 
 
+def test_memory_of_an_accelerator_is_not_a_lost_device() -> None:
+    found = everything(
+        Halving(4), 6, device(2, torch.AcceleratorError("CUDA error: out of memory"), [])
+    )
+    assert found == [(i, f"answer {i}") for i in range(6)]
+
+
+def test_a_torch_without_accelerator_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the oldest that is allowed: an error is handed back as ever."""
+    monkeypatch.delattr(torch, "AcceleratorError")
+    error = ValueError("shape")
+    assert attempt(device(1, error, []), [0, 1]) is error
+
+
 def test_rows_by_memory() -> None:
     """1,000 bytes free, 2 a token, 50 a position's logits. Ten tokens that predict one position take
     20 + 50 = 70, so 14 rows fit; where all ten are scored, 20 + 500 = 520: one; never none."""
@@ -103,8 +124,8 @@ def test_a_batch_is_no_larger_than_its_longest_row_allows() -> None:
     """Lengths 9, 5, 2, 1 and room for 10: nine alone, two rows of up to five, then the rest."""
     lengths = [9, 5, 2, 1]
     halving = Halving(8)
-    batches = halving.batches(range(4), lambda rows: list(rows), lambda i: 10 // lengths[i])
-    assert [[position for position, _ in batch] for batch in batches] == [[0], [1, 2], [3]]
+    batches = halving.cut(range(4), lambda i: 10 // lengths[i])
+    assert [list(batch) for batch in batches] == [[0], [1, 2], [3]]
 
 
 class TestRoom:
@@ -137,6 +158,17 @@ class TestRoom:
         room = Room(999, 999, 99, 99)
         assert self.sizes(room, [*self.trees(9, stem=40), *self.trees(9, 9)]) == [[9], [9, 9]]
 
+    def test_another_stem_of_the_same_length_is_another_batch(self) -> None:
+        room = Room(999, 999, 99, 99)
+        trees = [Tree((i,), 40, size, 1, family=i // 2) for i, size in enumerate((9, 8, 7, 6))]
+        assert self.sizes(room, trees) == [[9, 8], [7, 6]]
+
+    def test_a_line_goes_with_lines_alone(self) -> None:
+        """A branching tree has a mask, which would open the sliding window of a long line."""
+        room = Room(999, 999, 99, 99)
+        lines = [Tree((i,), 0, 9, 1, plain=True) for i in range(2)]
+        assert self.sizes(room, [*self.trees(9, 8, 7), *lines]) == [[9, 8, 7], [9, 9]]
+
     def test_little_of_a_batch_is_padding(self) -> None:
         """Of 80 tokens an eighth is 10: 11 and 9 go together, and a third row of 5 would make 25 of
         33; with room for 800 it may."""
@@ -148,3 +180,11 @@ class TestRoom:
         room = Room(999, 999, 99, 99)
         room.halve(self.trees(9, 8, 8, stem=4, places=2))
         assert room == Room(tokens=13, held=19, places=3, rows=1, halved=1)
+
+    def test_one_tree_larger_than_the_room_does_not_widen_it(self) -> None:
+        """8,000 tokens where 2,048 are a batch: half of those, and as many rows and places as before."""
+        room = Room(2048, 100_000, 1000, 64)
+        room.halve(self.trees(8000, places=2))
+        assert room == Room(tokens=1024, held=4000, places=1000, rows=64, halved=1)
+        room.halve(self.trees(8000, places=2))
+        assert room == Room(tokens=512, held=2000, places=1000, rows=64, halved=2)

@@ -109,6 +109,45 @@ def test_a_model_that_has_worked_is_not_doubted() -> None:
     assert ask(model, 16) == expected(16, {8: BROKEN, 15: BROKEN})
 
 
+class TestADeviceThatBreaksMidway:
+    """No request may be called a Failure for it: a Failure is stored, and is not asked again."""
+
+    def run(self, works: int, error: Exception) -> Callable[[Sequence[int]], list[str]]:
+        self.calls = 0
+
+        def run(rows: Sequence[int]) -> list[str]:
+            self.calls += 1
+            if self.calls > works:
+                raise error
+            return [f"answer {row}" for row in rows]
+
+        return run
+
+    @pytest.mark.parametrize(
+        "error",
+        [RuntimeError("DefaultCPUAllocator: can't allocate memory"), RuntimeError("CUDA error")],
+    )
+    @pytest.mark.parametrize("works", [1, 2, 4])
+    def test_its_error_is_raised(self, works: int, error: Exception) -> None:
+        """Found out with the second that fails alone: what the batches before it hold has been told."""
+        found = []
+        with pytest.raises(RuntimeError, match=r"memory|CUDA"):
+            found.extend(answers(range(40), Halving(8), self.run(works, error)))
+        assert found == [(i, f"answer {i}") for i in range(8 * works)]
+
+    def test_so_it_is_where_one_request_is_left(self) -> None:
+        found = []
+        with pytest.raises(RuntimeError):
+            found.extend(answers(range(9), Halving(8), self.run(1, RuntimeError("gone"))))
+        assert found == [(i, f"answer {i}") for i in range(8)]
+
+    def test_two_bad_neighbours_cost_one_request_asked_again(self) -> None:
+        """Two at a time: 0 and 1 work; 2 and 3 fail together, 2 alone, 3 alone; 1 works again."""
+        model = Model(bad=[2, 3])
+        assert ask(model, 6, rows=2) == expected(6, dict.fromkeys([2, 3], BROKEN))
+        assert model.tried == [2, 2, 1, 1, 1, 2]
+
+
 @pytest.mark.parametrize(
     "error", [UserError("Do something else."), torch.AcceleratorError("device-side assert")]
 )

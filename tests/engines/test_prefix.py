@@ -47,7 +47,9 @@ class TestPlan:
 
     def test_equals_are_one_line(self) -> None:
         """As two choices of one token are: it is only predicted."""
-        assert share(query((1, 2)), query((1, 2)), attention=0) == [Tree((0, 1), 0, 2, 1)]
+        assert share(query((1, 2)), query((1, 2)), attention=0) == [
+            Tree((0, 1), 0, 2, 1, plain=True)
+        ]
 
     def test_a_tree_ends_where_attention_outweighs_what_is_saved(self) -> None:
         """One token of 11 is shared. Apart: 11^2 + 11^2 = 242 pairs; together 21^2 = 441: 199 more."""
@@ -64,6 +66,17 @@ class TestPlan:
     def test_places_that_only_the_second_asks_about(self) -> None:
         """4 after 1 2 3, then 2, 3, 4 and 5: the first's own place once, and three more."""
         assert share(query((1, 2, 3)), query((1, 2, 3, 4), 4)) == [Tree((0, 1), 0, 4, 4)]
+
+    def test_a_plain_one_is_a_single_line(self) -> None:
+        """Equals are one; of two of which one goes on, the longer needs columns of its own. Plain ones
+        come after the others, and each kind by what it takes."""
+        equals = query((1, 2, 3, 4, 5)), query((1, 2, 3, 4, 5))
+        trees = share(*equals, query((6, 7)), query((8, 9)), query((8, 9, 10)))
+        assert [(tree.members, tree.plain) for tree in trees] == [
+            ((3, 4), False),
+            ((0, 1), True),
+            ((2,), True),
+        ]
 
     def test_a_long_one_shares_with_its_equals_alone(self) -> None:
         queries = [query((1, 2, 3, 4)), query((1, 2, 3, 4)), query((1, 2, 3, 5)), query((1, 2, 6))]
@@ -82,12 +95,13 @@ class TestPlan:
             beginnings = {row[:n] for row in rows for n in range(1, len(row) + 1)}
             asked = {queries[i].tokens[: p + 1] for i in tree.members for p in queries[i].places}
             assert tree.tokens == len(beginnings)
+            assert tree.plain == (pack([[queries[i] for i in tree.members]], 0).visible is None)
             assert len(asked) <= tree.places <= sum(len(queries[i].places) for i in tree.members)
 
 
 class TestStem:
-    def family(self, stem: int, count: int, asked: int = 1) -> list[Query]:
-        draw = random.Random(0)
+    def family(self, stem: int, count: int, asked: int = 1, seed: int = 0) -> list[Query]:
+        draw = random.Random(seed)
         begin = tuple(draw.randrange(50) for _ in range(stem))
         return [
             query((*begin, n, *(draw.randrange(50) for _ in range(40))), asked)
@@ -98,6 +112,23 @@ class TestStem:
         """60 x 41 tokens beyond 32: more than a row or two."""
         trees = share(*self.family(STEM, 60), attention=0)
         assert [(tree.stem, tree.tokens) for tree in trees] == [(STEM, 41)] * 60
+
+    def test_those_on_one_stem_lie_together(self) -> None:
+        """Two prefixes of equal length, with requests of 73 and 113 tokens on each, taken in turns."""
+        families = self.family(STEM, 60), self.family(STEM, 60, seed=1)
+        queries = [
+            query(q.tokens + (9,) * 40 * (i % 2))
+            for i, pair in enumerate(zip(*families, strict=True))
+            for q in pair
+        ]
+        trees = share(*queries, attention=0)
+        kinds = [tree.kind for tree in trees]
+        assert {stem for stem, _, _ in kinds} == {STEM}
+        assert [kinds.count(kind) for kind in dict.fromkeys(kinds)] == [60, 60]
+        assert sorted(kinds) == kinds
+        for kind in set(kinds):
+            members = [i for tree in trees if tree.kind == kind for i in tree.members]
+            assert len({queries[i].tokens[:STEM] for i in members}) == 1
 
     def test_few_share_a_row_instead(self) -> None:
         count = FAMILY // 41

@@ -23,6 +23,7 @@ from reward_models import (
 )
 from safetensors.torch import load_file, save_file
 
+from bfpo_bench.engines.base import Failure
 from bfpo_bench.engines.scorer import ScoreRequest
 from bfpo_bench.engines.scorer_transformers import TransformersScorer
 from bfpo_bench.errors import UserError
@@ -127,6 +128,39 @@ def test_a_batch_that_does_not_fit_is_halved(liking: Path, monkeypatch: pytest.M
     monkeypatch.setattr(scorer.model, "forward", tight)
     assert torch.tensor(scores_of(scorer, texts)) == pytest.approx(torch.tensor(expected), abs=1e-5)
     assert sizes == [4, 2, 1, 1, 1, 1]
+
+
+def test_a_text_that_fails_alone_is_named_and_the_others_are_scored(
+    liking: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The word "cruel" breaks the forward pass: of the four texts two have it."""
+    scorer = load(liking)
+    texts = encoded(liking, *TEXTS)
+    expected = scores_of(scorer, texts)
+    forward, cruel = scorer.model.forward, vocabulary()["cruel"]
+
+    def broken(input_ids: torch.Tensor, **more: torch.Tensor) -> object:
+        if (input_ids == cruel).any():
+            raise ValueError("a cruel word\nand more")
+        return forward(input_ids, **more)
+
+    monkeypatch.setattr(scorer.model, "forward", broken)
+    found = scores_of(scorer, texts)
+    assert found[1] == found[3] == Failure("ValueError: a cruel word")
+    assert found[::2] == [pytest.approx(e, abs=1e-5) for e in expected[::2]]
+
+
+def test_a_model_that_fails_on_everything_is_no_texts_fault(
+    liking: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scorer = load(liking)
+
+    def broken(**inputs: torch.Tensor) -> object:
+        raise ValueError("no such kernel")
+
+    monkeypatch.setattr(scorer.model, "forward", broken)
+    with pytest.raises(ValueError, match="no such kernel"):
+        scores_of(scorer, encoded(liking, *TEXTS))
 
 
 def test_it_describes_itself(liking: Path) -> None:

@@ -9,7 +9,12 @@ import pytest
 from bench import REFUSER, STORIES
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from transformers import PreTrainedTokenizerFast
 
+from bfpo_bench.engines.base import ScoringRequest
 from bfpo_bench.engines.subject import load_tokenizer, resolve_subject
 from bfpo_bench.engines.tokens import (
     MIN_NEW_TOKENS,
@@ -229,6 +234,21 @@ class TestAgainstLmEval:
     def test_some_of_them_are_cut(self, tokenizer: Any) -> None:
         cuts = [scoring_request(tokenizer, *pair, self.WINDOW)[1] for pair in PAIRS[:-1]]
         assert max(cuts) > 0
+
+
+@pytest.mark.parametrize("context", ["", " ", "\n\n"])
+def test_the_first_token_has_something_before_it(context: str) -> None:
+    """A tokenizer that adds no BOS and a context of white space, which belongs to the continuation: the
+    end-of-text token goes first, as it does for an empty context. lm-eval asserts on white space."""
+    words = {"<end>": 0, "yes": 1, "it": 2, "is": 3}
+    raw = Tokenizer(WordLevel(words, unk_token="<end>"))
+    raw.pre_tokenizer = Whitespace()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=raw, eos_token="<end>")
+    found = scoring_request(tokenizer, context, "yes it is", 16)
+    assert found == (ScoringRequest((0, 1, 2, 3), 3), 0)
+    assert scoring_request(tokenizer, context, "yes it is", 3) == found
+    cut = scoring_request(tokenizer, "it" + context, " yes it is", 3)
+    assert cut == (ScoringRequest((2, 1, 2, 3), 3), 0)
 
 
 def test_a_choice_without_tokens_is_named(hub: str) -> None:

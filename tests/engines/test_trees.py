@@ -11,7 +11,9 @@ import pytest
 import torch
 import transformers
 
+from bfpo_bench.engines.base import Likelihood, ModelFiles, ScoringRequest
 from bfpo_bench.engines.prefix import Query, Tree, plan
+from bfpo_bench.engines.transformers import TransformersEngine
 from bfpo_bench.engines.trees import Score, TreeReader
 
 VOCABULARY = 96
@@ -168,6 +170,46 @@ def test_a_query_longer_than_the_sliding_window_goes_alone() -> None:
         if len(tree.members) > 1:
             assert max(len(queries[i].tokens) for i in tree.members) <= 24
     assert {len(q.tokens) > 24 for q in queries} == {True, False}
+
+
+class TestThroughTheEngine:
+    """Whole calls, in whichever batches the engine makes of them, against each request's row alone."""
+
+    def check(self, model: Any, requests: Sequence[ScoringRequest]) -> None:
+        engine = TransformersEngine(model, ModelFiles("none", context=256, stop_tokens=()))
+        found = dict(engine.loglikelihoods(requests))
+        assert len(found) == len(requests)
+        for position, request in enumerate(requests):
+            last = len(request.tokens) - 1
+            places = tuple(range(last - request.continuation, last))
+            targets = request.tokens[-request.continuation :]
+            logprobs, best = alone(model, Query(request.tokens[:-1], places, targets))
+            told = found[position]
+            assert isinstance(told, Likelihood)
+            assert told.logprob == pytest.approx(sum(logprobs), abs=1e-3)
+            assert told.greedy == all(best)
+
+    def some(self, draw: random.Random, size: int) -> tuple[int, ...]:
+        return tuple(draw.randrange(3, VOCABULARY) for _ in range(size))
+
+    def test_two_prefixes_of_equal_length(self) -> None:
+        """40 tokens that 60 requests begin with, and 40 others that 60 more do."""
+        draw = random.Random(1)
+        prefixes = self.some(draw, 40), self.some(draw, 40)
+        requests = [
+            ScoringRequest((*prefix, 3 + i, *self.some(draw, 39)), 3)
+            for i in range(60)
+            for prefix in prefixes
+        ]
+        self.check(tiny("llama"), requests)
+
+    def test_a_query_beyond_the_window_keeps_it_beside_a_tree(self) -> None:
+        """A window of 24: one row of 80, and a tree of 5 x 6 tokens on 18 that takes much as well."""
+        draw = random.Random(2)
+        prefix = self.some(draw, 18)
+        tree = [ScoringRequest(prefix + self.some(draw, 6), 4) for _ in range(5)]
+        long = [ScoringRequest(self.some(draw, size), 3) for size in (80, 60, 45)]
+        self.check(tiny("mistral", sliding_window=24), [*long, *tree])
 
 
 def test_a_model_that_ignores_the_mask_is_found_out() -> None:

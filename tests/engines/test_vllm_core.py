@@ -165,3 +165,20 @@ def test_an_engine_that_dies_of_everything_is_nobodys_fault() -> None:
     with pytest.raises(RuntimeError, match=f"died {MOST_DEATHS} times without one answer"):
         answers(told, range(20, 2000))
     assert told.restarts == MOST_DEATHS - 1
+
+
+@pytest.mark.parametrize("guilty", [range(100, 104), range(100, 106), range(500, 505)])
+def test_neighbours_that_all_kill_the_engine_end_nothing(guilty: range) -> None:
+    """What one document asks stands together. The group that holds them dies, then each of them: five
+    deaths and no answer in between. What was answered before is answered again, so they are at fault."""
+    told = core(lambda inside: bool({*guilty} & {*inside}))
+    found = answers(told, range(20, 2000))
+    assert found == {p: Failure(DIES) if p in guilty else 2 * p for p in range(20, 2000)}
+
+
+def test_an_engine_that_dies_of_everything_from_some_time_on() -> None:
+    """After its first three answers. Its sixth death is of what it answered before: nobody's fault."""
+    told = core(lambda inside: 1997 not in inside)
+    with pytest.raises(RuntimeError, match=f"died {MOST_DEATHS + 1} times without one answer"):
+        answers(told, range(20, 2000))
+    assert told.restarts == MOST_DEATHS

@@ -8,12 +8,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from bfpo_bench.engines.base import Failure
 from bfpo_bench.engines.scorer import ScoreRequest, load_scorer, score_context, score_labels
 from bfpo_bench.engines.subject import Subject, load_tokenizer, model_files
 from bfpo_bench.errors import UserError
 from bfpo_bench.judges.finding import Finding
 from bfpo_bench.judges.item import Item
 from bfpo_bench.judges.judge import Judge, Parser
+from bfpo_bench.judges.running.local import failed
 from bfpo_bench.judges.running.score_texts import ScoreTexts
 from bfpo_bench.judges.running.work import Work
 from bfpo_bench.progress import Progress, Report
@@ -73,10 +75,13 @@ def findings(
     report(Progress(f"loading the judge into {work.engine}"))
     scorer = load_scorer(work.engine, files)
     description.update(scorer.describe())
-    values: dict[int, float] = {}
+    values: dict[int, float | Failure] = {}
     try:
-        for request, logits in scorer.scores([ScoreRequest(t) for t in questions.tokens]):
-            values[request] = activated(logits, judge.spec.activation)[output]
+        for request, found in scorer.scores([ScoreRequest(t) for t in questions.tokens]):
+            if isinstance(found, Failure):
+                values[request] = found
+            else:
+                values[request] = activated(found, judge.spec.activation)[output]
             for asked in waiting.get(request, ()):
                 if asked.requests <= values.keys():
                     yield asked.position, _finding(judge, parse, asked, values)
@@ -145,12 +150,19 @@ def _sigmoid(x: float) -> float:
     return math.exp(x) / (1 + math.exp(x))
 
 
-def _finding(judge: Judge, parse: Parser, asked: _Asked, values: dict[int, float]) -> Finding:
-    if not all(math.isfinite(values[request]) for request in asked.requests):
-        return Finding("unjudged", error="the model's score is not a finite number")
+def _finding(
+    judge: Judge, parse: Parser, asked: _Asked, values: dict[int, float | Failure]
+) -> Finding:
     value = values[asked.answer]
-    if asked.baseline is not None:
-        return preference(value, values[asked.baseline])
+    baseline = None if asked.baseline is None else values[asked.baseline]
+    if isinstance(value, Failure):
+        return failed(value)
+    if isinstance(baseline, Failure):
+        return failed(baseline)
+    if not math.isfinite(value) or not math.isfinite(baseline or 0.0):
+        return Finding("unjudged", error="the model's score is not a finite number")
+    if baseline is not None:
+        return preference(value, baseline)
     found = judge.checked(parse(value), raw=repr(value))
     return found if found.score is not None else replace(found, score=value)
 

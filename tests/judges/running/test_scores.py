@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from reward_models import reward_model
 from score_judging import judged, work_of
 
+from bfpo_bench.engines.base import Failure
 from bfpo_bench.judges.finding import Finding
 from bfpo_bench.judges.item import Item
 from bfpo_bench.judges.running import scores as running
@@ -33,15 +34,17 @@ class Scripted:
     name = "scripted"
     asked: int
 
-    def __init__(self, says: Sequence[float]) -> None:
+    def __init__(self, says: Sequence[float | Failure]) -> None:
         self.says = says
 
     def describe(self) -> dict[str, Any]:
         return {"engine": self.name}
 
-    def scores(self, requests: Sequence[Any]) -> Iterator[tuple[int, tuple[float, ...]]]:
+    def scores(self, requests: Sequence[Any]) -> Iterator[tuple[int, tuple[float, ...] | Failure]]:
         self.asked = len(requests)
-        yield from ((i, (self.says[i],)) for i in reversed(range(len(requests))))
+        for i in reversed(range(len(requests))):
+            said = self.says[i]
+            yield i, said if isinstance(said, Failure) else (said,)
 
     def close(self) -> None:
         self.says = ()
@@ -52,7 +55,7 @@ class TestFaults:
     def work(self, tmp_path: Path) -> Work:
         return work_of(f"reward={reward_model(tmp_path / 'reward', KIND)}")
 
-    def scripted(self, monkeypatch: pytest.MonkeyPatch, *says: float) -> Scripted:
+    def scripted(self, monkeypatch: pytest.MonkeyPatch, *says: float | Failure) -> Scripted:
         made = Scripted(says)
         monkeypatch.setattr(running, "load_scorer", lambda name, files: made)
         return made
@@ -66,6 +69,19 @@ class TestFaults:
         found = judged(work, *items)
         fault = Finding("unjudged", error="the model's score is not a finite number")
         assert found == [fault, Finding("rated", score=1.0, raw="1.0"), fault]
+
+    @pytest.mark.parametrize("says", [(Failure("too long"), 1.0), (1.0, Failure("too long"))])
+    def test_what_the_engine_fails_on_is_a_fault_of_those_who_wait_for_it_alone(
+        self, work: Work, monkeypatch: pytest.MonkeyPatch, says: tuple[float | Failure, ...]
+    ) -> None:
+        """A comparison waits for both of its texts."""
+        self.scripted(monkeypatch, *says)
+        items = [Item("tea", "kind"), Item("tea", "cruel"), Item("tea", "kind")]
+        found = judged(work, *items, Item("tea", "cruel", baseline="kind"))
+        fault = Finding("unjudged", error="the judge's engine failed on it: too long", fault=True)
+        rated = Finding("rated", score=1.0, raw="1.0")
+        one, other = (fault if isinstance(said, Failure) else rated for said in says)
+        assert found == [one, other, one, fault]
 
     def test_equal_texts_are_scored_once(self, work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
         made = self.scripted(monkeypatch, 1.0, 2.0)
