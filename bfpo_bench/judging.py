@@ -171,6 +171,11 @@ def _at(model: str, revision: str | None, given: bool) -> str:
 
 def _engine(judge: Judge, subject: Subject, options: JudgeOptions) -> EngineChoice:
     context = _context(options)
+    if options.engine == "null":
+        raise UserError(
+            f"--engine null asks no model, and judge {judge.spec.name} is one: name vllm or "
+            "transformers, or leave --engine out."
+        )
     if judge.spec.engine == "score":
         from bfpo_bench.engines.scorer import choose_scorer
 

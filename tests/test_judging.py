@@ -286,3 +286,9 @@ def test_what_a_stage_tells_of_itself() -> None:
         "judge rating@m: 12 requests, 340 tokens in, 24 out, USD 0.0123",
     ]
     assert told("m", {"usage": usage | {"cost": None}})[0].endswith("340 tokens in, 24 out")
+
+
+def test_the_null_engine_serves_no_judge(hub: str) -> None:
+    """Its answers would be taken for what the judge says."""
+    with pytest.raises(UserError, match="--engine null asks no model, and judge yesno is one"):
+        plan_judge("yesno=karpathy/stories260K", JudgeOptions(engine="null"))

@@ -31,7 +31,8 @@ Engine = Annotated[
     str,
     typer.Option(
         metavar="ENGINE",
-        help="auto, vllm or transformers. auto: vLLM where it can serve the model.",
+        help="auto, vllm or transformers; auto: vLLM where it can serve the model. null asks no model "
+        "and measures nothing: it tries out everything else.",
     ),
 ]
 EngineArgs = Annotated[
