@@ -246,7 +246,8 @@ def _requests(
     lost = [t for t in loaded if t.spec.kind == "generative" and t not in usable]
     if lost and not asked:
         # The model's chat template, and no document: what is left would pass for the whole
-        raise UserError(failed[lost[0].spec.name])
+        name = lost[0].spec.name
+        raise UserError(failed[name].removeprefix(f"Task {name}: "))
     return usable, built, scoring, asked
 
 

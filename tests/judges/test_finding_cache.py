@@ -143,7 +143,7 @@ def test_texts_are_not_in_the_file_but_what_the_judge_wrote_is(file: Path) -> No
     assert json.loads(told) == {"label": "harmful", "raw": "yes, it is", "score": 0.0}
 
 
-UNUSABLE = r"^The cache of verdicts .*verdicts\.sqlite cannot be used \(.+\): delete it, or set "
+UNUSABLE = r"^The cache of verdicts .*verdicts\.sqlite cannot be used \(.+\): free some space "
 
 
 class TestAFileThatCannotBeUsed:

@@ -42,8 +42,10 @@ def bench(*arguments: str, cwd: Path, **changes: str) -> subprocess.CompletedPro
 
 
 def hear_ctrl_c() -> None:
-    """A job that a shell started in the background ignores SIGINT, and so would its children."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """A job that a shell started in the background ignores SIGINT, one under nohup SIGHUP, and so
+    would its children."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def start(
