@@ -9,6 +9,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -193,6 +194,15 @@ def test_a_parser_that_breaks_leaves_nothing_behind(tmp_path: Path) -> None:
         assert error.value.__traceback__ is not None
 
 
+@pytest.fixture
+def hears_ctrl_c() -> Iterator[None]:
+    """Where tests run beside each other, or in the background, their processes ignore SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("hears_ctrl_c")
 def test_ctrl_c_while_waiting_ends_at_once() -> None:
     with JudgeServer(slow) as server:
         before = left_behind()
