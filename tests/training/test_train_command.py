@@ -138,7 +138,7 @@ class TestWhole:
     def test_json_is_the_manifest(self, whole: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(whole.folder.parent)
         said = train(*COMMAND, "--json")
-        assert yaml.safe_load(said.out) == whole.manifest
+        assert json.loads(said.out) == whole.manifest
 
     def test_another_recipe_is_refused_there(
         self, whole: Trained, monkeypatch: pytest.MonkeyPatch
