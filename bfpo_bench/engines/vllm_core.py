@@ -74,7 +74,7 @@ class VllmCore:
     ) -> Generator[tuple[K, Any | Failure], None, list[Ask[K]]]:
         """Ask in order, a bounded number ahead; returns those that the engine had when it died."""
         from vllm.v1.engine.exceptions import EngineDeadError
-        from zmq import ZMQError
+        from zmq.error import ZMQError
 
         inside: dict[str, Ask[K]] = {}
         try:
