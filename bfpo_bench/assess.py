@@ -22,6 +22,7 @@ from bfpo_bench.runs.identity import Settings, comparability, comparability_key,
 from bfpo_bench.runs.jsonl import write_atomically
 from bfpo_bench.runs.manifest import Manifest
 from bfpo_bench.scoring.collect import score_run
+from bfpo_bench.scoring.documents import document_table, write_documents
 from bfpo_bench.scoring.panel import Split
 from bfpo_bench.scoring.panels import panelled, split_items
 from bfpo_bench.scoring.scores import Scores
@@ -190,6 +191,8 @@ def _score(
         run.failed,
     )
     _write_splits(wanted, run, stored, named, faults)
+    documents = document_table(run.folder, stored, wanted.tasks, named, faults, run.failed)
+    write_documents(run.folder, documents)
     write_atomically(run.folder.scores_file, scores.model_dump_json(indent=2) + "\n")
     run.session["seconds"]["score"] = round(time.monotonic() - started, 3)
     run.session["finished"] = datetime.now(UTC).isoformat(timespec="seconds")

@@ -13,6 +13,7 @@ from rule_judges import asked, rule, rule_folder
 
 from bfpo_bench.errors import UserError
 from bfpo_bench.judges.item import Text
+from bfpo_bench.judges.judge import Judge
 from bfpo_bench.judges.prompts import PromptTemplate
 from bfpo_bench.judging import (
     JudgeOptions,
@@ -49,6 +50,12 @@ class Heard:
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BFPO_BENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+
+
+def ruled(judge: PlannedJudge, change: dict[str, object]) -> PlannedJudge:
+    """The same with another judge.yaml. pydantic's copies would keep the hash of the first."""
+    spec = judge.judge.spec.model_copy(update=change)
+    return replace(judge, judge=Judge(**dict(judge.judge) | {"spec": spec}))
 
 
 class TestMemory:
@@ -100,15 +107,11 @@ class TestMemory:
         "change", [{"version": 2}, {"max_new_tokens": 9}, {"kind": "toxicity"}]
     )
     def test_another_version_or_rule(self, judge: PlannedJudge, change: dict[str, object]) -> None:
-        spec = judge.judge.spec.model_copy(update=change)
-        other = replace(judge, judge=judge.judge.model_copy(update={"spec": spec}))
-        assert other.memory != judge.memory
+        assert ruled(judge, change).memory != judge.memory
 
     @pytest.mark.parametrize("change", [{"title": "x"}, {"licence": "x"}, {"agreement": "0.9"}])
     def test_prose_is_no_rule(self, judge: PlannedJudge, change: dict[str, object]) -> None:
-        spec = judge.judge.spec.model_copy(update=change)
-        other = replace(judge, judge=judge.judge.model_copy(update={"spec": spec}))
-        assert other.memory == judge.memory
+        assert ruled(judge, change).memory == judge.memory
 
     def test_another_parser(self, tmp_path: Path, hub: str) -> None:
         fields = {"engine": "generate", "request": "false", "prompt": "prompt.txt"}

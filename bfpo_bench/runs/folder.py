@@ -33,6 +33,7 @@ class RunFolder:
         self.scores_file = path / "scores.json"
         self.data_file = path / "data.json"
         self.splits_file = path / "splits.jsonl"
+        self.documents_file = path / "documents.parquet"
         self.seals = Seals(path / "seals.json")
 
     def samples_file(self, task: str) -> Path:
