@@ -12,8 +12,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
-import typer
-
+from bfpo_bench.cli.complain import complain
 from bfpo_bench.watcher import STOPS
 
 EXIT_CODE = 130
@@ -22,6 +21,7 @@ SENTENCE = "stopped; the same command goes on from here"
 
 _CLEAR_LINE_AND_SHOW_CURSOR = "\r\x1b[2K\x1b[?25h"
 _before: dict[signal.Signals, Any] = {}
+_masks = threading.local()
 
 
 class Stop:
@@ -39,7 +39,7 @@ class Stop:
         with suppress(OSError):
             if sys.stderr.isatty():
                 sys.stderr.write(_CLEAR_LINE_AND_SHOW_CURSOR)
-            typer.secho(SENTENCE, fg="yellow", err=True)
+            complain(SENTENCE, "yellow")
 
 
 @contextmanager
@@ -99,10 +99,21 @@ def _end_late(reading: int, stop: Stop) -> None:
             os._exit(EXIT_CODE)
 
 
+def _fork() -> None:
+    """Signals wait: one that came to a fork before its handlers are restored would be lost."""
+    _masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS) if _before else None
+
+
 def _forked() -> None:
+    if _masks.before is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, _masks.before)
+
+
+def _fork_begins() -> None:
     """A process forked from this one, as data loaders do, is no command and stops as it likes."""
     if _before:
         _restore(-1)
+    _forked()
 
 
-os.register_at_fork(after_in_child=_forked)
+os.register_at_fork(before=_fork, after_in_parent=_forked, after_in_child=_fork_begins)
