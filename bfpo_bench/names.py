@@ -9,11 +9,11 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 _LONGEST = 128
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 
 def _checked(name: str) -> str:
-    if not _NAME.fullmatch(name) or len(name) > _LONGEST:
+    if not NAME.fullmatch(name) or len(name) > _LONGEST:
         raise ValueError(
             f"a name begins with a letter or digit, has letters, digits and . _ + - alone, and at "
             f"most {_LONGEST} of them"

@@ -3,32 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Show the leaderboard, or write it out.", no_args_is_help=True)
+from bfpo_bench.cli import leaderboard_change, leaderboard_plot
+from bfpo_bench.cli.leaderboard_file import File, read
 
-File = Annotated[
-    Path | None,
-    typer.Option(
-        "--leaderboard", metavar="FILE.csv", help="The CSV.", show_default="leaderboards/bfpo.csv"
-    ),
-]
-
-
-def _read(file: Path | None) -> tuple[Path, object]:
-    from bfpo_bench.errors import UserError
-    from bfpo_bench.leaderboard.rows import read_leaderboard
-
-    path = file or Path("leaderboards") / "bfpo.csv"
-    if not path.exists():
-        others = sorted(str(p) for p in path.parent.glob("*.csv"))
-        have = f" (there is {', '.join(others)})" if others else ""
-        raise UserError(
-            f"There is no leaderboard {path}{have}: run a model first or give --leaderboard FILE."
-        )
-    return path, read_leaderboard(path)
+app = typer.Typer(help="Show the leaderboard, add to it, or write it out.", no_args_is_help=True)
 
 
 @app.command()
@@ -40,30 +21,34 @@ def show(
     Rank is by the mean of helpfulness and harmlessness. Rows whose comparability keys differ, and
     partial and full rows, are never ranked together.
     """
-    path, table = _read(file)
+    path, table = read(file)
     if json_:
         from bfpo_bench.leaderboard.export import to_json
 
-        typer.echo(to_json(table), nl=False)  # type: ignore[arg-type]
+        typer.echo(to_json(table), nl=False)
         return
     from bfpo_bench.cli.render import leaderboard_tables
     from bfpo_bench.cli.ui import Terminal
     from bfpo_bench.leaderboard.keys import read_keys
 
     console = Terminal()
-    for part in leaderboard_tables(table, read_keys(path)):  # type: ignore[arg-type]
+    for part in leaderboard_tables(table, read_keys(path)):
         console.print(part)
+
+
+app.command()(leaderboard_change.add)
+app.command()(leaderboard_change.merge)
 
 
 @app.command()
 def export(
     file: File = None,
-    format_: str = typer.Option("csv", "--format", metavar="csv|markdown|json"),
+    format_: str = typer.Option("csv", "--format", metavar="csv|markdown|html|latex|json|parquet"),
     output: Path | None = typer.Option(
-        None, metavar="FILE", help="Write here instead of printing."
+        None, metavar="FILE", help="Write here instead of printing; parquet needs it."
     ),
 ) -> None:
-    """Write the leaderboard as CSV, Markdown or JSON."""
+    """Write the leaderboard as CSV, Markdown, HTML, LaTeX, JSON or Parquet."""
     from bfpo_bench.errors import UserError
     from bfpo_bench.leaderboard.export import FORMATS
     from bfpo_bench.nearest import nearest
@@ -73,7 +58,9 @@ def export(
         raise UserError(
             f"There is no format {format_!r}{nearest(format_, FORMATS)}: --format takes {', '.join(FORMATS)}."
         )
-    text = FORMATS[format_](_read(file)[1])  # type: ignore[arg-type]
+    if format_ == "parquet" and output is None:
+        raise UserError("Parquet is no text for a terminal: give --output FILE.")
+    text = FORMATS[format_](read(file)[1])
     if output is None:
         typer.echo(text, nl=False)
         return
@@ -83,3 +70,6 @@ def export(
         raise UserError(
             f"{output} cannot be written ({error.strerror}): give another FILE."
         ) from error
+
+
+app.command()(leaderboard_plot.plot)

@@ -7,7 +7,11 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from bfpo_bench.leaderboard.rows import AGGREGATES, to_csv
+from bfpo_bench.leaderboard.columns import AGGREGATES
+from bfpo_bench.leaderboard.latex import to_latex
+from bfpo_bench.leaderboard.page import to_html
+from bfpo_bench.leaderboard.parquet import to_parquet
+from bfpo_bench.leaderboard.rows import to_csv
 from bfpo_bench.leaderboard.view import blocks, cell_text
 from bfpo_bench.names import code
 
@@ -49,8 +53,12 @@ def to_json(table: pd.DataFrame) -> str:
     return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
 
 
-FORMATS: dict[str, Callable[[pd.DataFrame], str]] = {
+FORMATS: dict[str, Callable[[pd.DataFrame], str | bytes]] = {
     "csv": to_csv,
     "markdown": to_markdown,
+    "html": to_html,
+    "latex": to_latex,
     "json": to_json,
+    "parquet": to_parquet,
 }
+"""Each gives text, or bytes where a terminal could not show them."""

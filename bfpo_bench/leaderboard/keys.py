@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from bfpo_bench.leaderboard.lock import locked
 from bfpo_bench.runs.jsonl import remove_drafts, write_atomically
 
 _PARTS = ("settings", "judges", "data")
@@ -34,12 +35,14 @@ def _explains(parts: Any) -> bool:
 
 def add_key(leaderboard: Path, key: str, parts: Mapping[str, Any]) -> None:
     """Remember the parts of `key`, under the same lock as the CSV's."""
-    from filelock import FileLock
+    with locked(leaderboard):
+        write_keys(leaderboard, read_keys(leaderboard) | {key: dict(parts)})
 
-    with FileLock(leaderboard.with_name(f".{leaderboard.name}.lock"), timeout=60):
-        remove_drafts(keys_file(leaderboard))
-        known = read_keys(leaderboard) | {key: dict(parts)}
-        write_atomically(keys_file(leaderboard), json.dumps(known, indent=1, sort_keys=True) + "\n")
+
+def write_keys(leaderboard: Path, keys: Mapping[str, Mapping[str, Any]]) -> None:
+    """Replace the file of keys. Only who holds the leaderboard's lock may call this."""
+    remove_drafts(keys_file(leaderboard))
+    write_atomically(keys_file(leaderboard), json.dumps(keys, indent=1, sort_keys=True) + "\n")
 
 
 def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -13,34 +13,18 @@ from typing import Any
 import pandas as pd
 
 from bfpo_bench.errors import UserError, first_line
-from bfpo_bench.runs.jsonl import remove_drafts, write_atomically
+from bfpo_bench.leaderboard.columns import AGGREGATES as AGGREGATES
+from bfpo_bench.leaderboard.columns import CELL_COLUMNS, LATER, TEXT
+from bfpo_bench.leaderboard.columns import IDENTITY as IDENTITY
+from bfpo_bench.leaderboard.columns import check_columns as check_columns
+from bfpo_bench.leaderboard.lock import locked
+from bfpo_bench.leaderboard.schema import BadCell, check_heading, check_rows
+from bfpo_bench.runs.jsonl import write_atomically
 from bfpo_bench.runs.training_manifest import TrainingManifest
-from bfpo_bench.scoring.aggregate import CELLS
 from bfpo_bench.scoring.panels import judge_spread
 from bfpo_bench.scoring.scores import Score, Scores, TaskScore
 
-TEXT = (
-    "model",
-    "suite",
-    "partial",
-    "comparability_key",
-    "engine",
-    "judges",
-    "date",
-    "base",
-    "training",
-    "missing",
-)
-_LATER = ("base", "training")
-"""Columns that a leaderboard of an earlier version may lack."""
-IDENTITY = ("model", "suite", "partial", "comparability_key")
 _FORMULA = re.compile(r"(^|[,;])([\s\"]*[=+\-@＝＋－＠])")
-CELL_COLUMNS = {cell: cell.replace("/", "_") for cell in CELLS}
-AGGREGATES = ("helpfulness", "harmlessness", *CELL_COLUMNS.values(), "over_refusal")
-
-
-_SCORES = tuple(f"{a}{end}" for a in AGGREGATES for end in ("", "_ci_low", "_ci_high"))
-_ENDS = ("", "_ci_low", "_ci_high", "_judge_low", "_judge_high", "_length_controlled")
 
 
 def row(
@@ -84,19 +68,6 @@ def row(
     return found
 
 
-def check_columns(tasks: Iterable[str]) -> None:
-    """Raises UserError for a task whose name gives it a column that has another meaning."""
-    taken = {f"{column}{end}" for column in (*TEXT, "rank", *AGGREGATES) for end in _ENDS}
-    for task in tasks:
-        mine = {f"{task}{end}" for end in _ENDS}
-        if clash := sorted(mine & taken):
-            raise UserError(
-                f"Task {task} cannot have a row: the leaderboard's column {clash[0]} is taken "
-                "already: rename the task."
-            )
-        taken |= mine
-
-
 def neutral(text: str) -> str:
     """A text cell that no spreadsheet takes for a formula, and that stays on one line.
 
@@ -112,44 +83,53 @@ def read_leaderboard(path: Path) -> pd.DataFrame:
     """The CSV as a table; empty where there is no file.
 
     Text columns that earlier versions did not write are there, and empty. Texts are neutral, whoever
-    wrote the file. Raises UserError for a file that is not a leaderboard.
+    wrote the file. Raises UserError for a file that is not a leaderboard, and for a row that holds
+    what `schema.Row` does not allow, which names line and column.
     """
     if not path.exists():
         return pd.DataFrame(columns=list(TEXT))
     try:
-        _check_widths(path)
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-        if odd := [c for c in table.columns if neutral(c) != c]:
+        heading, cells, lines = _read_cells(path)
+        if odd := [c for c in heading if neutral(c) != c]:
             raise ValueError(f"it has a column {odd[0][:40]!r}")
-        lacking = [c for c in (*TEXT, *_SCORES) if c not in table.columns]
-        if others := [c for c in lacking if c not in _LATER]:
-            raise ValueError(f"it has no column {others[0]}")
-        for column in lacking:
-            table.insert(list(table.columns).index("missing"), column, "")
-        table["partial"] = table["partial"].str.lower() == "true"
-        for column in (c for c in TEXT if c != "partial"):
-            table[column] = table[column].map(neutral)
-        scores = [c for c in table.columns if c not in TEXT]
-        numbers = table[scores].replace("", None).apply(pd.to_numeric)
-        table = pd.concat([table[list(TEXT)], numbers], axis=1)[table.columns]
+        check_heading(heading)
+        found = check_rows(heading, cells, lines)
+    except BadCell as error:
+        raise UserError(
+            f"{path} has a row that cannot be ({error}): correct it, or delete that line and add the "
+            "row again with `bfpo-bench leaderboard add RUN`."
+        ) from error
     except (OSError, ValueError, csv.Error) as error:
         raise UserError(
             f"{path} is not a leaderboard ({first_line(error)}): give another file."
         ) from error
-    return table
+    lacking = [c for c in LATER if c not in heading]
+    columns = [c for name in heading for c in ((*lacking, name) if name == "missing" else (name,))]
+    kinds = {c: bool if c == "partial" else str if c in TEXT else float for c in columns}
+    # Cast column by column it is in many pieces, of which pandas warns
+    return pd.DataFrame(found, columns=columns).astype(kinds).copy()
 
 
-def _check_widths(path: Path) -> None:
-    """Raises ValueError for a row with another number of cells than the heading: pandas fills a cut row
-    with empty cells, and written back it would have lost its scores."""
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = csv.reader(file)
-        heading = next(rows, [])
-        for row in rows:
+def _read_cells(path: Path) -> tuple[list[str], list[list[str]], list[int]]:
+    """The heading, the rows with neutral texts, and each row's last line in the file. Raises ValueError
+    for a row with another number of cells than the heading: cut short, it would lose its scores."""
+    rows, lines = [], []
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file)
+        heading = next(reader, None)
+        if heading is None:
+            raise ValueError("it is empty")
+        for row in reader:
             if row and len(row) != len(heading):
                 raise ValueError(
-                    f"line {rows.line_num} has {len(row)} cells and its heading {len(heading)}"
+                    f"line {reader.line_num} has {len(row)} cells and its heading {len(heading)}"
                 )
+            if row:
+                rows.append(
+                    [neutral(v) if c in TEXT else v for c, v in zip(heading, row, strict=True)]
+                )
+                lines.append(reader.line_num)
+    return heading, rows, lines
 
 
 def upsert(table: pd.DataFrame, new: Mapping[str, Any]) -> pd.DataFrame:
@@ -175,12 +155,8 @@ def upsert(table: pd.DataFrame, new: Mapping[str, Any]) -> pd.DataFrame:
 
 def add_row(path: Path, new: Mapping[str, Any]) -> None:
     """Put the row into the CSV: read, changed and replaced under a lock, so that no writer is lost."""
-    from filelock import FileLock
-
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_name(f".{path.name}.lock"), timeout=60):
-            remove_drafts(path)
+        with locked(path):
             write_atomically(path, to_csv(upsert(read_leaderboard(path), new)))
     except OSError as error:
         raise UserError(

@@ -166,16 +166,19 @@ DRAFTS = ".*.tmp"
 """Files that are being written, or were when their process was killed."""
 
 
-def write_atomically(path: Path, text: str | Iterable[str]) -> None:
+def write_atomically(path: Path, text: str | bytes | Iterable[str]) -> None:
     """Replace `path` in one step: readers see the old content or the new, never half of it.
 
     `text` in one or in pieces, which are written as they come; a lone surrogate as its JSON escape.
+    Bytes are written as they are.
     """
+    pieces = (text,) if isinstance(text, str | bytes) else text
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with draft.open("w", encoding="utf-8", errors="backslashreplace") as file:
-            file.writelines((text,) if isinstance(text, str) else text)
+        with draft.open("wb") as file:
+            for piece in pieces:
+                file.write(piece if isinstance(piece, bytes) else _utf8(piece))
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
@@ -184,6 +187,10 @@ def write_atomically(path: Path, text: str | Iterable[str]) -> None:
         raise
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace")
 
 
 def remove_drafts(path: Path) -> None:
