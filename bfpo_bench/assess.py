@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from bfpo_bench.errors import UserError
+from bfpo_bench.exchange.lm_eval_results import write_results
 from bfpo_bench.judges.judge import Judge
 from bfpo_bench.judging import PlannedJudge, told
 from bfpo_bench.leaderboard.keys import add_key
 from bfpo_bench.leaderboard.rows import add_row, row
 from bfpo_bench.progress import Ui
 from bfpo_bench.resume import judge_sealed, seal_judge
+from bfpo_bench.runs.finished import FinishedRun
 from bfpo_bench.runs.folder import RunFolder
 from bfpo_bench.runs.identity import Settings, comparability, comparability_key, digest
 from bfpo_bench.runs.jsonl import write_atomically
@@ -197,6 +199,7 @@ def _score(
     run.session["seconds"]["score"] = round(time.monotonic() - started, 3)
     run.session["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
     run.folder.write_manifest(run.manifest)
+    write_results(FinishedRun(run.folder, run.manifest, scores), {t.name: t for t in wanted.tasks})
     return scores, stored.engines
 
 
@@ -222,6 +225,6 @@ def _split_line(kind: str, split: Split) -> str:
 
 
 def _publish(wanted: Assessment, run: OpenRun, scores: Scores, engines: Sequence[str]) -> None:
-    today = datetime.now(UTC).date().isoformat()
-    add_row(wanted.leaderboard, row(scores, " ".join(engines), today, run.manifest.training))
+    finished = run.session["finished"]
+    add_row(wanted.leaderboard, row(scores, " ".join(engines), finished, run.manifest.training))
     add_key(wanted.leaderboard, scores.comparability_key, run.manifest.comparability)

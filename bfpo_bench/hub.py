@@ -84,7 +84,7 @@ def resolve(repo: str, repo_type: RepoType, revision: str | None = None) -> HubR
             raise UserError(mend) from error
         if isinstance(error, HfHubHTTPError) and not _is_server_fault(error):
             raise UserError(f"The hub refused {kind} {repo}: {first_line(error)}.") from error
-        if not _is_unreachable(error):
+        if not is_unreachable(error):
             raise
         return _from_cache(repo, repo_type, requested, error)
     files = tuple(s.rfilename for s in info.siblings or [])
@@ -153,7 +153,7 @@ def _is_server_fault(error: Any) -> bool:
     return response is None or response.status_code >= 500 or response.status_code == 429
 
 
-def _is_unreachable(error: BaseException) -> bool:
+def is_unreachable(error: BaseException) -> bool:
     """huggingface_hub lets its HTTP client's errors through, and which client that is has changed."""
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 

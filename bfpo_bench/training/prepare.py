@@ -16,6 +16,7 @@ from bfpo_bench.errors import UserError, first_line
 from bfpo_bench.nearest import nearest
 from bfpo_bench.training.data import load_conversations, load_pairs
 from bfpo_bench.training.encode import check_template
+from bfpo_bench.training.loggers import logger_arguments
 from bfpo_bench.training.output import CHECKPOINTS
 from bfpo_bench.training.pairs import DataReport, Message, Pair
 from bfpo_bench.training.policies import apply_policy
@@ -221,6 +222,7 @@ def arguments_of(recipe: Recipe) -> Any:
         "seed": recipe.seed,
         "max_length": recipe.max_length,
         "disable_tqdm": True,
+        **logger_arguments(recipe),
         "dataloader_pin_memory": _has_gpu(),
         # Several processes find each other on CPUs only if they are told
         "use_cpu": not _has_accelerator(),

@@ -112,6 +112,13 @@ def test_a_package_that_is_not_there_is_named(
         arguments(tmp_path, **training)
 
 
+def test_without_trackio_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    integrations = "transformers.integrations.integration_utils"
+    monkeypatch.setattr(f"{integrations}.is_trackio_available", lambda: False)
+    with pytest.raises(UserError, match=r"requires trackio to be installed.*training.report_to"):
+        arguments(tmp_path, report_to=["trackio"])
+
+
 def test_processes_without_weights_cannot_score_the_reference(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

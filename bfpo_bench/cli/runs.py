@@ -1,0 +1,159 @@
+"""`bfpo-bench runs`: what runs there are, and each in the forms of other tools."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from bfpo_bench.cli import complete
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from bfpo_bench.runs.listing import ListedRun
+
+app = typer.Typer(help="List runs, or write one in the form of another tool.", no_args_is_help=True)
+
+FORMS = ("lm-eval", "inspect", "model-card", "dataset")
+
+
+@app.command("list")
+def list_(
+    out: Path = typer.Option(
+        Path("runs"), "--out", metavar="DIR", help="The folder that holds them."
+    ),
+    json_: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """List the runs in a folder, the last worked on first: what of, how far, and how big.
+
+    A folder that cannot be read is named, with the reason, and the exit code is 3.
+    """
+    from bfpo_bench.cli.ui import Terminal, plain
+    from bfpo_bench.runs.listing import list_runs
+
+    runs, unreadable = list_runs(out)
+    if json_:
+        import json
+
+        told = {"runs": [r.dump() for r in runs], "unreadable": [vars(u) for u in unreadable]}
+        typer.echo(json.dumps(told, indent=2))
+    else:
+        console = Terminal()
+        if runs:
+            console.print(_table(runs))
+        else:
+            console.print(f"There is no run in {plain(str(out))}.")
+    errors = Terminal(stderr=True)
+    for one in unreadable:
+        errors.print(plain(f"not read: {one.path}: {one.reason}"), soft_wrap=True, highlight=False)
+    if unreadable:
+        raise typer.Exit(3)
+
+
+@app.command()
+def export(
+    run: Path = typer.Argument(
+        ..., metavar="RUN", help="A run's folder, as in runs/.", autocompletion=complete.runs
+    ),
+    to: str = typer.Option(..., "--to", metavar="|".join(FORMS), help="In whose form."),
+    out: Path = typer.Option(..., "--out", metavar="DIR", help="Where the files go."),
+    include_harmful: bool = typer.Option(
+        False,
+        "--include-harmful",
+        help="With dataset: also responses to harmful prompts that are no clear refusals.",
+    ),
+) -> None:
+    """Write a finished run in the form of another tool. Nothing leaves this machine.
+
+    lm-eval: results and samples as its --output_path --log_samples writes them.
+
+    inspect: logs that `inspect view --log-dir DIR` opens, one a task (needs bfpo-bench\\[inspect]).
+
+    model-card: evaluation results into the model's folder DIR: .eval_results/ and README.md, of which
+    everything else is kept.
+
+    dataset: a folder that `datasets.load_dataset` reads, with a card. Responses to harmful prompts are
+    kept back unless they are clear refusals, and so are prompts of gated and not openly licensed data.
+    """
+    from bfpo_bench.cli.ui import Terminal, plain
+    from bfpo_bench.errors import UserError
+    from bfpo_bench.nearest import nearest
+
+    if to not in FORMS:
+        raise UserError(
+            f"There is no form {to!r}{nearest(to, FORMS)}: --to takes {', '.join(FORMS)}."
+        )
+    if include_harmful and to != "dataset":
+        raise UserError(f"--include-harmful is for --to dataset: leave it out with {to}.")
+    try:
+        written = _export(to, run, out, include_harmful)
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or out} cannot be written ({error.strerror}): give another --out."
+        ) from error
+    console = Terminal()
+    for line in written:
+        console.print(plain(line), soft_wrap=True, highlight=False)
+
+
+def _export(to: str, path: Path, out: Path, include_harmful: bool) -> list[str]:
+    """Lines that say what was written."""
+    from bfpo_bench.runs.finished import read_finished
+    from bfpo_bench.suite.tasks import load_tasks, tasks_dir
+
+    run, specs = read_finished(path), load_tasks(tasks_dir())
+    if to == "dataset":
+        from bfpo_bench.cli.push import kept_lines
+        from bfpo_bench.exchange.published import export_dataset
+
+        published = export_dataset(run, specs, out, include_harmful)
+        return [*map(str, published.files), *kept_lines(published.kept)]
+    if to == "lm-eval":
+        from bfpo_bench.exchange.lm_eval_samples import export_lm_eval as write
+    elif to == "inspect":
+        from bfpo_bench.exchange.inspect_log import export_inspect as write
+    else:
+        from bfpo_bench.exchange.model_card import export_model_card as write
+    return [str(file) for file in write(run, specs, out)]
+
+
+def _table(runs: Sequence[ListedRun]) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    from bfpo_bench.cli.ui import plain
+
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("run, model", overflow="fold", min_width=26)
+    table.add_column("suite", overflow="fold")
+    for name in ("reached", "tasks", "help-\nful", "harm-\nless", "last worked on", "size"):
+        right = name not in ("reached", "last worked on")
+        table.add_column(name, justify="right" if right else "left", no_wrap=True)
+    for r in runs:
+        faults = f", {r.faults} faulty" if r.faults else ""
+        table.add_row(
+            f"{plain(r.run_id)}\n  {plain(r.model)}",
+            plain(r.suite) + (", partial" if r.partial else ""),
+            r.reached + faults,
+            str(r.tasks),
+            _score(r.helpfulness),
+            _score(r.harmlessness),
+            r.worked_on[:16].replace("T", " "),
+            size(r.bytes),
+        )
+    return table
+
+
+def _score(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f}"
+
+
+def size(count: int) -> str:
+    """Bytes as people read them: 512 B, 1.5 kB, 2.0 GB."""
+    value, units = float(count), ["B", "kB", "MB", "GB", "TB"]
+    while value >= 1000 and len(units) > 1:
+        value, units = value / 1000, units[1:]
+    return f"{value:.0f} B" if units[0] == "B" else f"{value:.1f} {units[0]}"

@@ -1,0 +1,124 @@
+"""What runs there are in a folder, and how far each has come: from small files alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from bfpo_bench.errors import UserError, first_line
+from bfpo_bench.runs.finished import read_finished
+from bfpo_bench.runs.folder import RunFolder
+from bfpo_bench.runs.manifest import Manifest
+
+Reached = Literal["planned", "responses", "verdicts", "scored"]
+
+
+@dataclass(frozen=True)
+class ListedRun:
+    """One run. `reached` is the last stage of which something is stored, `tasks` how many it asks,
+    `faults` how many of them are unscored for a fault; scores are in percent, None where there are
+    none. `started` and `worked_on` (the last time a command did) are ISO times, `bytes` its size."""
+
+    path: str
+    run_id: str
+    model: str
+    suite: str
+    partial: bool
+    reached: Reached
+    tasks: int
+    faults: int
+    helpfulness: float | None
+    harmlessness: float | None
+    started: str
+    worked_on: str
+    bytes: int
+
+    def dump(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A folder that seems to hold a run, and why it cannot be read."""
+
+    path: str
+    reason: str
+
+
+def list_runs(out: Path) -> tuple[list[ListedRun], list[Unreadable]]:
+    """The runs in the folder `out` (or the one that it is), the last worked on first.
+
+    Raises UserError where there is no such folder.
+    """
+    if not out.is_dir():
+        raise UserError(f"There is no folder {out}: run a model first, or give --out DIR.")
+    found, unreadable = [], []
+    for path in _candidates(out):
+        try:
+            found.append(_listed(path))
+        except (UserError, OSError) as error:
+            unreadable.append(Unreadable(str(path), first_line(error)))
+    return sorted(found, key=lambda r: (r.worked_on, r.run_id), reverse=True), unreadable
+
+
+def _candidates(out: Path) -> Sequence[Path]:
+    if (out / "manifest.json").exists():
+        return [out]
+    try:
+        inside = sorted(out.iterdir())
+    except OSError as error:
+        raise UserError(f"{out} cannot be read ({error.strerror}): give another --out.") from error
+    return [p for p in inside if p.is_dir() and _seems_a_run(p)]
+
+
+def _seems_a_run(path: Path) -> bool:
+    """Also one that may not be looked into, or whose manifest is lost."""
+    try:
+        names = {p.name for p in path.iterdir()}
+    except OSError:
+        return True
+    return bool(names & {"manifest.json", "responses.jsonl", "scores.json", "discriminative"})
+
+
+def _listed(path: Path) -> ListedRun:
+    folder = RunFolder(path)
+    manifest = folder.manifest()
+    if manifest is None:
+        raise UserError("it has responses or scores and no manifest.json")
+    scores = read_finished(path).scores if folder.scores_file.exists() else None
+    settings = manifest.settings
+    return ListedRun(
+        path=str(path),
+        run_id=manifest.run_id,
+        model=manifest.model.name,
+        suite=f"{settings.suite}@{settings.suite_version}",
+        partial=scores.partial if scores else manifest.partial,
+        reached=_reached(folder),
+        tasks=len(settings.tasks),
+        faults=len(scores.faults) if scores else 0,
+        helpfulness=scores.helpfulness.value if scores else None,
+        harmlessness=scores.harmlessness.value if scores else None,
+        started=_times(manifest)[0],
+        worked_on=_times(manifest)[1],
+        bytes=sum(p.stat().st_size for p in path.rglob("*") if p.is_file()),
+    )
+
+
+def _reached(folder: RunFolder) -> Reached:
+    if folder.scores_file.exists():
+        return "scored"
+    if any((folder.path / "verdicts").glob("*.jsonl")):
+        return "verdicts"
+    answered = folder.responses_file.exists() or folder.likelihoods_file.exists()
+    return "responses" if answered else "planned"
+
+
+def _times(manifest: Manifest) -> tuple[str, str]:
+    """When the run began and when it was last worked on; empty where its manifest does not say."""
+    sessions = manifest.sessions
+    if not sessions:
+        return "", ""
+    last = sessions[-1].get("finished") or sessions[-1].get("started") or ""
+    return str(sessions[0].get("started", "")), str(last)

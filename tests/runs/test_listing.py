@@ -1,0 +1,93 @@
+"""The list of runs: how far each has come, and which folders cannot be read."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from exchange_runs import TASKS, finished_run
+
+from bfpo_bench.errors import UserError
+from bfpo_bench.runs.listing import list_runs
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    finished_run(tmp_path / "one")
+    return tmp_path
+
+
+def later(folder: Path, finished: str) -> None:
+    manifest = folder / "manifest.json"
+    manifest.write_text(manifest.read_text().replace("2026-01-02T03:05:05", finished))
+
+
+def test_a_finished_run(out: Path) -> None:
+    [run], unreadable = list_runs(out)
+    assert not unreadable
+    assert (run.run_id, run.model) == ("model-1a2b3c4d", "org/<b>model</b>")
+    assert (run.suite, run.partial, run.reached, run.tasks) == (
+        "bfpo@2",
+        True,
+        "scored",
+        len(TASKS),
+    )
+    assert run.helpfulness is not None
+    assert run.harmlessness == 56.25
+    assert (run.started[:10], run.worked_on[:19]) == ("2026-01-02", "2026-01-02T03:05:05")
+    assert run.bytes == sum(p.stat().st_size for p in (out / "one").rglob("*") if p.is_file())
+
+
+def test_the_last_worked_on_comes_first(out: Path) -> None:
+    for name, finished in (("two", "2026-03-01T00:00:00"), ("three", "2026-02-01T00:00:00")):
+        shutil.copytree(out / "one", out / name)
+        later(out / name, finished)
+    runs, _ = list_runs(out)
+    assert [Path(r.path).name for r in runs] == ["two", "three", "one"]
+
+
+def test_how_far_a_run_has_come(out: Path) -> None:
+    run = out / "one"
+    for gone, reached in (
+        ("scores.json", "verdicts"),
+        ("verdicts/harm.jsonl", "verdicts"),
+        ("verdicts/refusal.jsonl", "responses"),
+        ("responses.jsonl", "planned"),
+    ):
+        (run / gone).unlink()
+        [found], _ = list_runs(out)
+        assert (found.reached, found.harmlessness) == (reached, None)
+
+
+def test_folders_that_cannot_be_read_are_named(out: Path) -> None:
+    """A manifest that is cut, one that is lost, scores that are cut; what is no run is passed over."""
+    for name in ("cut", "lost", "bad"):
+        shutil.copytree(out / "one", out / name)
+    (out / "cut" / "manifest.json").write_text('{"run_id": ')
+    (out / "lost" / "manifest.json").unlink()
+    (out / "bad" / "scores.json").write_text("[]")
+    (out / "figures").mkdir()
+    runs, unreadable = list_runs(out)
+    assert [Path(r.path).name for r in runs] == ["one"]
+    assert {Path(u.path).name: u.reason for u in unreadable}.keys() == {"cut", "lost", "bad"}
+    assert all(u.reason for u in unreadable)
+
+
+def test_a_run_s_own_folder_is_a_list_of_one(out: Path) -> None:
+    [run], _ = list_runs(out / "one")
+    assert run.run_id == "model-1a2b3c4d"
+
+
+def test_an_empty_folder_and_none(tmp_path: Path) -> None:
+    assert list_runs(tmp_path) == ([], [])
+    with pytest.raises(UserError, match=r"There is no folder .*: run a model first"):
+        list_runs(tmp_path / "none")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may look anywhere")
+def test_a_folder_that_may_not_be_looked_into(out: Path) -> None:
+    (out / "one").chmod(0)
+    assert list_runs(out)[1]
+    (out / "one").chmod(0o700)
