@@ -1,0 +1,131 @@
+"""The report's rows: those of the runs, and those that a leaderboard holds besides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from bfpo_bench.leaderboard.keys import differences
+from bfpo_bench.leaderboard.report.model import BlockView, Interval, Row
+from bfpo_bench.leaderboard.rows import AGGREGATES, IDENTITY, TEXT, neutral, row
+from bfpo_bench.leaderboard.view import Block, blocks
+from bfpo_bench.runs.finished import FinishedRun
+
+EMBEDDED = ("harm", "refusal")
+"""Small models of ours: a first look, no more."""
+
+_RUN = "run_id"
+
+
+def table(runs: Sequence[FinishedRun], stored: pd.DataFrame) -> pd.DataFrame:
+    """A leaderboard with the column `run_id` besides: each run's row, made from its scores, then the
+    rows of `stored` (`read_leaderboard`'s) that are none of these runs'. Where no run is behind a
+    row, `run_id` is empty."""
+    mine = [{k: _cell(v) for k, v in run_row(run).items()} | {_RUN: run.run_id} for run in runs]
+    known = {tuple(cells[c] for c in IDENTITY) for cells in mine}
+    others = [
+        cells | {_RUN: ""}
+        for cells in stored.to_dict("records")
+        if tuple(cells[c] for c in IDENTITY) not in known
+    ]
+    rows: list[dict[Any, Any]] = [*mine, *others]
+    columns = list(dict.fromkeys(column for cells in rows for column in cells))
+    found = pd.DataFrame(rows, columns=columns or [*TEXT, *AGGREGATES, _RUN])
+    scores = [c for c in found.columns if c not in (*TEXT, _RUN)]
+    return found.astype({c: "float64" for c in scores}).copy()
+
+
+def run_row(run: FinishedRun) -> dict[str, Any]:
+    """The run's row, with the engines of its sessions and the last one's time: of the manifest alone,
+    so that a run that is being scored anew has a row, and no response is read for it."""
+    sessions = run.manifest.sessions
+    engines = dict.fromkeys(str(s["engine"]) for s in sessions if s.get("engine"))
+    dates = [str(s.get("finished") or s.get("started") or "") for s in sessions]
+    return row(run.scores, " ".join(engines), max(dates, default=""), run.manifest.training)
+
+
+def _cell(value: Any) -> Any:
+    return neutral(value) if isinstance(value, str) else value
+
+
+def block_views(found: pd.DataFrame, keys: Mapping[str, Mapping[str, Any]]) -> list[BlockView]:
+    """The table's blocks; `keys` holds the parts of each comparability key that is known."""
+    ordered = blocks(found) if len(found) else []
+    shared = set(found.loc[found["model"].duplicated(), "model"]) if len(found) else set()
+    views: list[BlockView] = []
+    for number, block in enumerate(ordered, 1):
+        frame = block.rows.assign(
+            model=[_label(cells, shared) for cells in block.rows.to_dict("records")]
+        ).reset_index(drop=True)
+        rows = [
+            _row(cells, block.rows.iloc[at]["model"], f"row-{number}-{at + 1}")
+            for at, cells in enumerate(frame.to_dict("records"))
+        ]
+        judges = list(dict.fromkeys(j for r in rows for j in r.judges))
+        views.append(
+            BlockView(
+                anchor=f"block-{number}",
+                suite=block.suite,
+                key=block.key,
+                partial=block.partial,
+                apart=why_apart(ordered[0], block, keys) if number > 1 else (),
+                rows=rows,
+                frame=frame,
+                judges=judges,
+                embedded=[j for j in EMBEDDED if j in judges],
+                missing=sorted({task for r in rows for task in r.missing}),
+                null=any("null" in r.engine.split() for r in rows),
+            )
+        )
+    return views
+
+
+def why_apart(first: Block, block: Block, keys: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Why the block is not ranked with the first, a clause each."""
+    if block.key == first.key:
+        return ["these rows are partial: some of the suite is missing or was left out"]
+    here, there = keys.get(block.key), keys.get(first.key)
+    if here is None or there is None:
+        return ["another comparability key, whose parts are not known here"]
+    return differences(here, there)
+
+
+def _label(cells: Mapping[Any, Any], shared: set[str]) -> str:
+    model = str(cells["model"])
+    if model not in shared:
+        return model
+    mark = cells[_RUN] or f"{cells['suite']} {cells['comparability_key']}"
+    return f"{model} ({mark})"
+
+
+def _row(cells: Mapping[Any, Any], model: str, anchor: str) -> Row:
+    spread = (
+        _number(cells.get("harmlessness_judge_low")),
+        _number(cells.get("harmlessness_judge_high")),
+    )
+    return Row(
+        anchor=anchor,
+        label=str(cells["model"]),
+        model=model,
+        run_id=cells[_RUN] or None,
+        rank=None if pd.isna(cells["rank"]) else int(cells["rank"]),
+        scores={a: interval(cells, a) for a in AGGREGATES},
+        judge_spread=None if spread[0] is None or spread[1] is None else (spread[0], spread[1]),
+        base=cells["base"],
+        training=cells["training"],
+        engine=cells["engine"],
+        date=str(cells["date"])[:10],
+        judges=str(cells["judges"]).split(),
+        missing=str(cells["missing"]).split(),
+    )
+
+
+def interval(cells: Mapping[Any, Any], column: str) -> Interval:
+    """The score of a column with its interval; empty where the row has none."""
+    return Interval(*(_number(cells.get(f"{column}{end}")) for end in ("", "_ci_low", "_ci_high")))
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None or pd.isna(value) else float(value)
