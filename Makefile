@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench torture clean
+.PHONY: help demo test lint docs bench torture clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -30,6 +30,10 @@ lint: $(VENV)/.stamp-dev  ## check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: $(VENV)/.stamp-dev  ## build the documentation into docs/_build/html (no network)
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
 bench: $(VENV)/.stamp-run  ## measure speed: every script of benchmarks/ that can run here
 	$(BIN)/python -m benchmarks
 
@@ -37,7 +41,7 @@ torture: $(VENV)/.stamp-dev  ## kill, stop and damage runs a hundred times, and 
 	$(BIN)/python -m benchmarks.torture --json benchmarks/results/torture.json
 
 clean:  ## remove caches and builds (.venv and runs stay)
-	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf build dist docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
 $(VENV)/.stamp-venv:
@@ -53,7 +57,7 @@ $(VENV)/.stamp-run: $(VENV)/.stamp-venv pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.stamp-dev: $(VENV)/.stamp-run
-	$(INSTALL) --editable '.[dev,train]'
+	$(INSTALL) --editable '.[dev,docs,train]'
 	@touch $@
 
 # vLLM's CPU build asks for three packages whose usual wheels are CUDA builds and break its import,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import typer
 
 from bfpo_bench.cli import (
+    compare,
     contamination,
     data,
     demo,
@@ -18,7 +20,10 @@ from bfpo_bench.cli import (
     merge,
     pairs,
     plan,
+    push,
+    report,
     run,
+    runs,
     tasks,
     train,
     winrate,
@@ -28,27 +33,28 @@ app = typer.Typer(
     name="bfpo-bench",
     help="How helpful is a language model, how harmless, and what did it trade?\n\n"
     "Start with `bfpo-bench demo` (no network), then `bfpo-bench run --model ID_OR_PATH`.",
-    epilog="Exit codes: 0 everything scored; 2 something to change, said in one sentence; 3 finished, "
-    "but tasks failed or stayed unscored for a fault; 130 stopped. --debug shows tracebacks.",
+    epilog="Exit codes: 0 done; 1 a gate of `compare` was broken, or a bug; 2 something to change, said "
+    "in one sentence; 3 finished, but something failed or stayed unscored for a fault; 130 stopped. "
+    "--debug shows tracebacks.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-app.command()(run.run)
-app.command()(plan.plan)
-app.command()(tasks.tasks)
-app.add_typer(data.app, name="data")
-app.command()(contamination.contamination)
-app.command()(judge.judge)
-app.add_typer(judges.app, name="judges")
-app.command()(winrate.winrate)
-app.add_typer(leaderboard.app, name="leaderboard")
-app.command()(pairs.pairs)
-app.command()(train.train)
-app.command()(merge.merge)
-app.command()(doctor.doctor)
-app.command()(demo.demo)
+# In the order in which `--help` lists them
+_COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
+    "Measure": (run.run, plan.plan, judge.judge),
+    "Understand": (compare.compare, report.report, winrate.winrate, contamination.contamination),
+    "Share": (push.push,),
+    "Train": (train.train, pairs.pairs, merge.merge),
+    "Set up": (demo.demo, doctor.doctor, tasks.tasks),
+}
+for panel, commands in _COMMANDS.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
+app.add_typer(judges.app, name="judges", rich_help_panel="Measure")
+app.add_typer(leaderboard.app, name="leaderboard", rich_help_panel="Understand")
+app.add_typer(runs.app, name="runs", rich_help_panel="Share")
+app.add_typer(data.app, name="data", rich_help_panel="Set up")
 
 
 def main() -> None:
@@ -71,9 +77,10 @@ def main() -> None:
             sentence = _sentence(error)
             if debug or sentence is None:
                 raise
+            from bfpo_bench.cli.complain import complain
             from bfpo_bench.cli.ui import plain
 
-            typer.secho(f"error: {plain(sentence)}", fg="red", err=True)
+            complain(f"error: {plain(sentence)}", "red")
             sys.exit(2)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from bfpo_bench.cli import options
+from bfpo_bench.cli import complete, options
 
 if TYPE_CHECKING:
     from bfpo_bench.cli.ui import RichUi
@@ -29,7 +29,10 @@ def contamination(
     ),
     suite: options.Suite = "bfpo",
     tasks: str | None = typer.Option(
-        None, metavar="GLOBS", help="Look only for these of the suite's tasks."
+        None,
+        metavar="GLOBS",
+        help="Look only for these of the suite's tasks.",
+        autocompletion=complete.tasks,
     ),
     text_column: list[str] = typer.Option(
         [], metavar="NAME", help="Read only this column. Repeatable.", show_default="all text"
@@ -142,7 +145,7 @@ def _reading(ui: RichUi, total: int | None) -> Iterator[Callable[[int], None]]:
     def rate(rows: int) -> str:
         return f"{rows / max(time.monotonic() - started, 1e-3):,.0f} rows/s"
 
-    if not ui.console.is_terminal:
+    if not ui.console.is_interactive:
 
         def line(rows: int) -> None:
             if rows % 100_000 == 0:

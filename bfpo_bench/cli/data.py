@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bfpo_bench.cli import options
+from bfpo_bench.cli import complete, options
+from bfpo_bench.cli.complain import complain
 
 if TYPE_CHECKING:
     from bfpo_bench.suite.lock import Checked, LockEntry
@@ -24,9 +25,13 @@ File = Annotated[
 ]
 Tasks = Annotated[
     str | None,
-    typer.Option(metavar="GLOBS", help="Only these of the suite's tasks, separated by commas."),
+    typer.Option(
+        metavar="GLOBS",
+        help="Only these of the suite's tasks, separated by commas.",
+        autocompletion=complete.tasks,
+    ),
 ]
-_STYLE = {"verified": "green", "unverified": "yellow", "unlocked": "yellow"}
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command()
@@ -34,13 +39,14 @@ def verify(
     suite: options.Suite = "bfpo",
     tasks: Tasks = None,
     file: File = None,
-    json_: bool = typer.Option(False, "--json", help="Print JSON."),
+    json_: Json = False,
 ) -> None:
     """Read each task's data and compare them with the data lock.
 
     Exit code 2 where data that were verified have changed, or data cannot be read. Entries that
     nobody has verified are expectations: a difference from them is shown and is no error.
     """
+    from bfpo_bench.cli.data_view import print_verified, verified
     from bfpo_bench.suite.lock import check, load_lock
     from bfpo_bench.suite.pull import read_tasks
 
@@ -52,13 +58,13 @@ def verify(
             entry = lock.entries.get(read.spec.name)
             found = check(read.spec.name, entry, read.observed) if read.observed else None
             rows.append((read, entry, found))
-    told = [_told(*row) for row in rows]
+    told = [verified(*row) for row in rows]
     if json_:
         import json
 
         typer.echo(json.dumps(told, indent=2))
     else:
-        _print(told)
+        print_verified(told)
     raise typer.Exit(2 if any(t["state"] in ("drifted", "failed") for t in told) else 0)
 
 
@@ -67,6 +73,7 @@ def lock(
     suite: options.Suite = "bfpo",
     tasks: Tasks = None,
     file: File = None,
+    json_: Json = False,
 ) -> None:
     """Write down what each task's data are now, and say what has changed.
 
@@ -84,7 +91,8 @@ def lock(
     chosen, path = _asked(suite, tasks, file)
     known = load_lock(path) if path.exists() else DataLock()
     seen = f"read by `bfpo-bench data lock` on {datetime.now(UTC):%Y-%m-%d}, compared by nobody"
-    entries, failed, changed = dict(known.entries), [], 0
+    entries, failed = dict(known.entries), []
+    changed: dict[str, str] = {}
     with _progress("lock") as report:
         for read in read_tasks(chosen, None, report):
             name = read.spec.name
@@ -95,12 +103,20 @@ def lock(
             new = entry_of(read.spec, read.observed, commit, seen)
             entries[name], change = relock(entries.get(name), new)
             if change is not None:
-                changed += 1
-                typer.echo(plain(f"{name}: {change}"))
+                changed[name] = change
     write_atomically(path, DataLock(entries=entries).dump())
-    typer.echo(f"{path}: {len(chosen) - len(failed)} entries read, {changed} changed")
-    if not commits_are_the_hubs():
-        typer.echo("no commits are recorded: HF_ENDPOINT names another address than the hub's")
+    read_count = len(chosen) - len(failed)
+    if json_:
+        import json
+
+        told = {"file": str(path), "read": read_count, "changed": changed, "failed": failed}
+        typer.echo(json.dumps(told, indent=2))
+    else:
+        for name, change in changed.items():
+            typer.echo(plain(f"{name}: {change}"))
+        typer.echo(f"{path}: {read_count} entries read, {len(changed)} changed")
+        if not commits_are_the_hubs():
+            typer.echo("no commits are recorded: HF_ENDPOINT names another address than the hub's")
     _fail(failed, 2)
 
 
@@ -113,6 +129,7 @@ def pull(
     to: Path | None = typer.Option(
         None, metavar="DIR", help="Fetch into this folder, to be used as HF_HOME elsewhere."
     ),
+    json_: Json = False,
 ) -> None:
     """Fetch everything a run needs: data, judges' models, and subjects if they are named.
 
@@ -124,6 +141,7 @@ def pull(
 
     if to is not None:
         pulling.use_home(to)
+    from bfpo_bench.cli.data_view import how_to_use
     from bfpo_bench.cli.ui import plain
     from bfpo_bench.judges.load import load_judges
     from bfpo_bench.suite.lock import load_lock
@@ -136,10 +154,16 @@ def pull(
         nltk = to / "nltk_data" if to is not None else None
         pulled = pulling.pull(chosen, load_lock(path), models, nltk, report)
     for note in pulled.notes:
-        typer.secho(plain(note), fg="yellow", err=True)
-    typer.echo(f"{len(pulled.fetched)} of {len(chosen) + len(models)} are here")
-    if to is not None and not pulled.failed:
-        typer.echo(_how_to_use(to, suite, tasks, judge, model))
+        complain(plain(note), "yellow")
+    if json_:
+        import json
+        from dataclasses import asdict
+
+        typer.echo(json.dumps(asdict(pulled), indent=2))
+    else:
+        typer.echo(f"{len(pulled.fetched)} of {len(chosen) + len(models)} are here")
+        if to is not None and not pulled.failed:
+            typer.echo(how_to_use(to, suite, tasks, judge, model))
     _fail(pulled.failed, 3)
 
 
@@ -165,72 +189,9 @@ def _progress(title: str) -> Iterator[Callable[[str, int, int], None]]:
         yield lambda what, done, total: report(Progress(what, done, total))
 
 
-def _told(read: Read, entry: LockEntry | None, found: Checked | None) -> dict[str, Any]:
-    return {
-        "task": read.spec.name,
-        "hub_id": read.spec.hub_id,
-        "revision": read.data.sha if read.data else None,
-        "expected_rows": entry.rows if entry else None,
-        "rows": read.observed.rows if read.observed else None,
-        "sha256": read.observed.sha256 if read.observed else None,
-        "state": found.state if found else "failed",
-        "sentence": found.sentence if found else read.error,
-    }
-
-
-def _print(told: list[dict[str, Any]]) -> None:
-    from collections import Counter
-
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    from bfpo_bench.cli.ui import Terminal, plain
-
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("task", no_wrap=True)
-    table.add_column("data set", overflow="fold")
-    for heading in ("expected", "rows"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("state", no_wrap=True)
-    for row in told:
-        style = _STYLE.get(row["state"], "red")
-        counts = ("–" if row[k] is None else f"{row[k]:,}" for k in ("expected_rows", "rows"))
-        state = Text(f"{row['state']}{'*' if row['sentence'] else ''}", style=style)
-        table.add_row(
-            row["task"].removeprefix("bfpo_"),
-            plain(row["hub_id"] or "in the package"),
-            *counts,
-            state,
-        )
-    console = Terminal()
-    console.print(table)
-    for sentence in dict.fromkeys(row["sentence"] for row in told if row["sentence"]):
-        text = f"* {plain(sentence).rstrip('.')}."
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
-    counted = Counter(row["state"] for row in told)
-    console.print(", ".join(f"{n} {state}" for state, n in counted.items()), highlight=False)
-
-
-def _how_to_use(
-    to: Path, suite: str, tasks: str | None, judges: list[str], models: list[str]
-) -> str:
-    import shlex
-
-    pairs = [("--suite", suite), *(("--tasks", t) for t in [tasks] if t)]
-    pairs += [("--judge", j) for j in judges] + [("--model", m) for m in models or ["MODEL"]]
-    words = ["bfpo-bench", "run", "--offline", *(word for pair in pairs for word in pair)]
-    folder = shlex.quote(str(to))
-    nltk = f"NLTK_DATA={folder}/nltk_data " if (to / "nltk_data").is_dir() else ""
-    return (
-        f"Bring {folder} to where there is no network (with its links: tar, or rsync -a), and there:\n"
-        f"  HF_HOME={folder} {nltk}{shlex.join(words)}"
-    )
-
-
 def _fail(sentences: list[str], code: int) -> None:
     from bfpo_bench.cli.ui import plain
 
     for sentence in dict.fromkeys(sentences):
-        typer.secho(plain(f"error: {sentence}"), fg="red", err=True)
+        complain(plain(f"error: {sentence}"), "red")
     raise typer.Exit(code if sentences else 0)

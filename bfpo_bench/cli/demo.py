@@ -19,6 +19,7 @@ def demo(
         help="Train five models instead (supervised, DPO in three orders of the pairs, BFPO) and show "
         "what each is worth on either side.",
     ),
+    json_: bool = typer.Option(False, "--json", help="Print the scores as JSON."),
 ) -> None:
     """Train a small model here, measure it on a mini suite, and show the leaderboard. No network.
 
@@ -35,7 +36,7 @@ def demo(
     if compare:
         from bfpo_bench.cli.demo_compare import compare_and_print
 
-        raise typer.Exit(compare_and_print(engine, out, leaderboard, command))
+        raise typer.Exit(compare_and_print(engine, out, leaderboard, command, as_json=json_))
     from bfpo_bench.cache import default_cache
     from bfpo_bench.cli.execute import execute_and_print
     from bfpo_bench.cli.ui import RichUi
@@ -50,7 +51,9 @@ def demo(
     request = Request(
         models=(str(folder),), suite="bfpo-demo", engine=engine, out=out, leaderboard=leaderboard
     )
-    code = execute_and_print(request, command, False)
+    code = execute_and_print(request, command, json_)
+    if json_:
+        raise typer.Exit(code)
     program = "bfpo-bench" if shutil.which("bfpo-bench") else sys.argv[0]
     typer.echo("")
     typer.echo("Where to look next:")

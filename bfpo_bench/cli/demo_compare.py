@@ -12,7 +12,13 @@ from pathlib import Path
 import typer
 
 from bfpo_bench.cache import default_cache
-from bfpo_bench.cli.execute import exit_code, measure, print_ends, print_leaderboard
+from bfpo_bench.cli.execute import (
+    exit_code,
+    measure,
+    print_ends,
+    print_json,
+    print_leaderboard,
+)
 from bfpo_bench.cli.train import check_installed
 from bfpo_bench.cli.ui import RichUi, Terminal
 from bfpo_bench.demo.compare import BFPO, Comparison, ensure_models
@@ -34,6 +40,7 @@ def compare_and_print(
     leaderboard: Path | None,
     command: Sequence[str],
     comparison: Comparison | None = None,
+    as_json: bool = False,
 ) -> int:
     """Train, measure, print; returns the exit code. `comparison` is for others than the demo's.
 
@@ -57,6 +64,9 @@ def compare_and_print(
         leaderboard=leaderboard,
     )
     plan, finished = measure(request, command)
+    if as_json:
+        print_json(finished)
+        return exit_code(finished)
     console = Terminal()
     print_leaderboard(console, plan, finished)
     _print_picture(finished, folders, comparison)

@@ -17,7 +17,7 @@ def execute_and_print(request: Request, command: Sequence[str], as_json: bool) -
     """Plan, execute, print; returns the exit code."""
     plan, finished = measure(request, command)
     if as_json:
-        _print_json(finished)
+        print_json(finished)
     else:
         from bfpo_bench.cli.ui import Terminal
 
@@ -48,7 +48,8 @@ def exit_code(finished: Sequence[Finished]) -> int:
     return 0 if all(f.complete for f in finished) else 3
 
 
-def _print_json(finished: Sequence[Finished]) -> None:
+def print_json(finished: Sequence[Finished]) -> None:
+    """Each model's run folder, fault and scores, as one JSON list."""
     import json
 
     typer.echo(

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from bfpo_bench.cli import options
+from bfpo_bench.cli import complete, options
+from bfpo_bench.cli.complain import complain
 
 if TYPE_CHECKING:
     from bfpo_bench.judges.finding import Finding
@@ -18,7 +19,12 @@ if TYPE_CHECKING:
 
 
 def judge(
-    runs: list[Path] = typer.Argument(None, metavar="[RUN]...", help="Run folders, as in runs/."),
+    runs: list[Path] = typer.Argument(
+        None,
+        metavar="[RUN]...",
+        help="Run folders, as in runs/.",
+        autocompletion=complete.runs,
+    ),
     judge: options.Judges = [],  # noqa: B006
     input_: Path | None = typer.Option(
         None, "--input", metavar="FILE", help="JSON lines with `prompt` and `response` instead."
@@ -35,11 +41,16 @@ def judge(
     max_cost: options.MaxCost = None,
     baseline: options.Baseline = None,
     suite: str | None = typer.Option(
-        None, metavar="SUITE", help="The runs' suite, where it is a file of yours."
+        None,
+        metavar="SUITE",
+        help="The runs' suite, where it is a file of yours.",
+        autocompletion=complete.suites,
     ),
     leaderboard: options.Leaderboard = None,
     stall_timeout: options.StallTimeout = 30,
-    json_: bool = typer.Option(False, "--json", help="Print the scores as JSON."),
+    json_: bool = typer.Option(
+        False, "--json", help="Print the scores, or with --input the counts, as JSON."
+    ),
 ) -> None:
     """Judge stored responses again, or any prompts and responses; no model under test is loaded.
 
@@ -77,15 +88,15 @@ def judge(
         stall_minutes=stall_timeout,
     )
     if input_ is not None and output is not None:
-        if baseline or suite or leaderboard or json_:
+        if baseline or suite or leaderboard:
             raise UserError(
-                "--baseline, --suite, --leaderboard and --json are for runs: leave them out with --input."
+                "--baseline, --suite and --leaderboard are for runs: leave them out with --input."
             )
-        raise typer.Exit(_judge_lines(input_, output, request))
+        raise typer.Exit(_judge_lines(input_, output, request, json_))
     raise typer.Exit(_judge_runs(runs, suite, request, json_))
 
 
-def _judge_lines(source: Path, target: Path, request: Request) -> int:
+def _judge_lines(source: Path, target: Path, request: Request, as_json: bool) -> int:
     from bfpo_bench.cli.ui import RichUi, plain
     from bfpo_bench.errors import UserError
     from bfpo_bench.judges.lines import judged_lines, read_lines, write_lines
@@ -114,11 +125,13 @@ def _judge_lines(source: Path, target: Path, request: Request) -> int:
         found = judge_texts(planned, texts, ui, chosen.arguments, request.stall_seconds)
     except StageCrash as crash:
         broken = f"judge {planned.judge.key} broke off: {crash}"
-        typer.secho(plain(broken), fg="red", err=True)
+        complain(plain(broken), "red")
         return 3
     write_lines(target, judged_lines(lines, found))
     for note in _told(lines, found):
         ui.note(note)
+    if as_json:
+        typer.echo(_counts(target, found))
     return 3 if any(f.fault for f in found) else 0
 
 
@@ -136,6 +149,21 @@ def _check_lines(planned: PlannedJudge, lines: Sequence[Line]) -> None:
         raise UserError(
             f"Judge {key} compares two responses: give the other one as `baseline` in each line."
         )
+
+
+def _counts(target: Path, found: Sequence[Finding]) -> str:
+    """What `_told` says, as JSON."""
+    import json
+    from collections import Counter
+
+    told = {
+        "file": str(target),
+        "lines": len(found),
+        "labels": Counter(f.label for f in found),
+        "unjudged": Counter(f.error for f in found if f.label == "unjudged"),
+        "faults": sum(bool(f.fault) for f in found),
+    }
+    return json.dumps(told, indent=2)
 
 
 def _told(lines: Sequence[Line], found: Sequence[Finding]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bfpo_bench.cli import options
+from bfpo_bench.cli import complete, options
 
 Judges = Annotated[
     list[str],
@@ -16,6 +16,7 @@ Judges = Annotated[
         metavar="JUDGE",
         help="NAME or NAME=MODEL of `judges list`, or a judge folder. Repeatable.",
         show_default=False,
+        autocompletion=complete.judges,
     ),
 ]
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from bfpo_bench.cli.ui import RichUi
     from bfpo_bench.engines.source import Source
     from bfpo_bench.engines.subject import Subject
+    from bfpo_bench.training.merging.checks import Ingredient
+    from bfpo_bench.training.merging.soup import Merged
 
 
 def merge(
@@ -33,6 +35,7 @@ def merge(
     shard_size: str = typer.Option(
         "5GB", metavar="SIZE", help="The most bytes a file of weights may have."
     ),
+    json_: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
     """Merge checkpoints of one network linearly: theta = sum_i w_i theta_i.
 
@@ -44,9 +47,7 @@ def merge(
 
         bfpo-bench merge models/helpful models/safe --weights .5,.5 --out soups/half
     """
-    import shlex
-
-    from bfpo_bench.cli.ui import RichUi, plain
+    from bfpo_bench.cli.ui import RichUi
     from bfpo_bench.errors import UserError
     from bfpo_bench.training.merging.draft_folder import check_vacant
 
@@ -77,6 +78,21 @@ def merge(
             shard_bytes,
             lambda count, total: report(Progress("tensors", count, total)),
         )
+    _print(out, done, ingredients, json_)
+
+
+def _print(out: Path, done: Merged, ingredients: Sequence[Ingredient], json_: bool) -> None:
+    import json
+    import shlex
+
+    from bfpo_bench.cli.ui import plain
+
+    if json_:
+        models = [{"model": one.name, "weight": one.weight} for one in ingredients]
+        told = {"out": str(out), "models": models, "tensors": done.tensors}
+        told |= {"parameters": done.parameters, "files": done.shards}
+        typer.echo(json.dumps(told, indent=2))
+        return
     files = "1 file" if done.shards == 1 else f"{done.shards} files"
     typer.echo(f"{out}: {done.tensors:,} tensors, {done.parameters:,} parameters in {files}")
     for ingredient in ingredients:

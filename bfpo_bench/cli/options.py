@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from bfpo_bench.cli import complete
+
 Models = Annotated[
     list[str],
     typer.Option(
@@ -18,13 +20,19 @@ Models = Annotated[
     ),
 ]
 Suite = Annotated[
-    str, typer.Option(metavar="SUITE", help="What is measured: a name or a YAML file.")
+    str,
+    typer.Option(
+        metavar="SUITE",
+        help="What is measured: a name or a YAML file.",
+        autocompletion=complete.suites,
+    ),
 ]
 Tasks = Annotated[
     str | None,
     typer.Option(
         metavar="GLOBS",
         help="Only these of the suite's tasks, separated by commas: the row is partial.",
+        autocompletion=complete.tasks,
     ),
 ]
 Engine = Annotated[
@@ -33,6 +41,7 @@ Engine = Annotated[
         metavar="ENGINE",
         help="auto, vllm or transformers; auto: vLLM where it can serve the model. null asks no model "
         "and measures nothing: it tries out everything else.",
+        autocompletion=complete.engines,
     ),
 ]
 EngineArgs = Annotated[
@@ -52,6 +61,7 @@ Judges = Annotated[
         help="NAME or NAME=MODEL of `judges list`, or a judge folder. Repeatable: the first of a kind "
         "decides. A judge of refusals always joins.",
         show_default="harm and refusal, embedded",
+        autocompletion=complete.judges,
     ),
 ]
 JudgeUrl = Annotated[
@@ -83,6 +93,7 @@ Baseline = Annotated[
         metavar="RUN",
         help="The run folder whose answers a judge of preferences compares with.",
         show_default="the data's own answers",
+        autocompletion=complete.runs,
     ),
 ]
 MaxNewTokens = Annotated[
@@ -99,7 +110,10 @@ Out = Annotated[Path, typer.Option(metavar="DIR", help="Where run folders live."
 Leaderboard = Annotated[
     Path | None,
     typer.Option(
-        metavar="CSV", help="Where the row goes.", show_default="leaderboards/<suite>.csv"
+        metavar="CSV",
+        help="Where the row goes.",
+        show_default="leaderboards/<suite>.csv",
+        autocompletion=complete.leaderboards,
     ),
 ]
 NoChatTemplate = Annotated[

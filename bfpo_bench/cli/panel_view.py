@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
+from bfpo_bench.cli.fitting import FittingTable
 from bfpo_bench.cli.ui import plain
 from bfpo_bench.runs.records import ResponseKey
 from bfpo_bench.scoring.panel import PairAgreement, Panel, Split
@@ -35,7 +35,7 @@ def kappa_text(kappa: float | None, low: float | None, high: float | None) -> st
 
 def panel_table(panel: Panel) -> RenderableType:
     """The judges pair by pair, then how they agree as a whole."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = FittingTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("judges", overflow="fold")
     table.add_column("n", justify="right", no_wrap=True)
     table.add_column("kappa", justify="right", no_wrap=True)
@@ -83,7 +83,7 @@ def _outside(panel: Panel, judge: str) -> str:
 
 def splits_table(splits: Sequence[Split], texts: Texts, most: int = 10) -> RenderableType:
     """The first `most` responses that judges split on, with what each says of them."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = FittingTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("response", overflow="fold")
     table.add_column("judges say", overflow="fold")
     for split in splits[:most]:

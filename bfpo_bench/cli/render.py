@@ -1,4 +1,4 @@
-"""Scores and leaderboards as terminal tables that fit 80 columns."""
+"""Scores and leaderboards as terminal tables that fit 80 columns, and stacked where there are fewer."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from bfpo_bench.cli.fitting import FittingTable
 from bfpo_bench.cli.ui import plain
 from bfpo_bench.leaderboard.keys import differences
 from bfpo_bench.leaderboard.rows import CELL_COLUMNS
@@ -52,7 +53,7 @@ _RAW = {
 
 
 def _table() -> Table:
-    return Table(
+    return FittingTable(
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from bfpo_bench.cli import complete
+
 if TYPE_CHECKING:
     from bfpo_bench.training.train import Trained
 
@@ -16,6 +18,7 @@ def train(
         metavar="RECIPE",
         help="A YAML file, or a shipped recipe's name; without one they are listed.",
         show_default=False,
+        autocompletion=complete.recipes,
     ),
     changes: list[str] | None = typer.Argument(
         None,
@@ -29,7 +32,9 @@ def train(
         metavar="NAME",
         help="Print where the shipped accelerate configuration lies (ddp, fsdp2, zero2, zero3), and end.",
     ),
-    json_: bool = typer.Option(False, "--json", help="Print the training manifest as JSON."),
+    json_: bool = typer.Option(
+        False, "--json", help="Print the training manifest, or the recipes, as JSON."
+    ),
 ) -> None:
     """Train a model by a recipe: supervised, BFPO, or a rival objective on the same pairs.
 
@@ -52,6 +57,11 @@ def train(
         if accelerate not in known:
             raise UserError(f"There is no configuration {accelerate}: {', '.join(known)}.")
         typer.echo(ACCELERATE / f"{accelerate}.yaml")
+        return
+    if recipe is None and json_:
+        import json
+
+        typer.echo(json.dumps(shipped(), indent=1))
         return
     if recipe is None:
         typer.echo("Recipes (bfpo-bench train NAME [KEY=VALUE]...):")

@@ -4,6 +4,7 @@ log file when there is none."""
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,15 +14,21 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
+    Task,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.segment import Segment
+from rich.text import Text
 
 from bfpo_bench.progress import Progress as StageProgress
 from bfpo_bench.progress import Report
+
+_SLOW_SECONDS = 5
+"""What is done sooner needs no rate."""
 
 
 def plain(text: str) -> str:
@@ -49,12 +56,34 @@ class Terminal(Console):
                 yield segment._replace(text="\n".join(map(plain, segment.text.split("\n"))))
 
 
+def rate(units: float) -> str:
+    """Units a second in few digits; a minute or an hour where that says more."""
+    name, seconds = ("s", 1) if units >= 1 else ("min", 60) if units * 60 >= 1 else ("h", 3600)
+    speed = units * seconds
+    return f"{speed:,.0f}/{name}" if speed >= 10 else f"{speed:.1f}/{name}"
+
+
+def duration(seconds: float) -> str:
+    """As a clock shows it: 0:42, 12:05, 3:00:00."""
+    minutes, second = divmod(round(seconds), 60)
+    hour, minute = divmod(minutes, 60)
+    return f"{hour}:{minute:02}:{second:02}" if hour else f"{minute}:{second:02}"
+
+
+class _RateColumn(ProgressColumn):
+    """How fast it goes, over the last half minute."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(rate(speed) if speed else "", style="progress.data.speed")
+
+
 class RichUi:
-    """Notes as lines, stages as progress bars."""
+    """Notes as lines, stages as progress bars with their rate and the time left."""
 
     def __init__(self) -> None:
         self.console = Terminal(stderr=True)
-        if not self.console.is_terminal:
+        if not self.console.is_interactive:
             # Downloads draw bars of their own, which a log file would keep frame by frame
             os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
@@ -64,7 +93,7 @@ class RichUi:
     @contextmanager
     def stage(self, title: str) -> Iterator[Report]:
         """A bar for `title`; each new phase of it starts anew."""
-        if not self.console.is_terminal:
+        if not self.console.is_interactive:
             yield self._lines(title)
             return
         columns = (
@@ -72,6 +101,7 @@ class RichUi:
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
+            _RateColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
         )
@@ -93,15 +123,30 @@ class RichUi:
             yield report
 
     def _lines(self, title: str) -> Report:
-        """Without a terminal: a line a phase, and one for each tenth of it."""
+        """Without a terminal that can draw: a line a phase, and one for each tenth of it."""
         last: tuple[str, int] = ("", -1)
+        began, first = 0.0, 0
 
         def report(progress: StageProgress) -> None:
-            nonlocal last
+            nonlocal last, began, first
+            if progress.phase != last[0]:
+                began, first = time.monotonic(), progress.done
             tenth = 10 * progress.done // progress.total if progress.total else 0
             if (progress.phase, tenth) != last:
                 last = (progress.phase, tenth)
-                count = f" {progress.done}/{progress.total}" if progress.total else ""
-                self.note(f"{title}: {progress.phase}{count}")
+                seconds = time.monotonic() - began
+                self.note(f"{title}: {_line(progress, progress.done - first, seconds)}")
 
         return report
+
+
+def _line(progress: StageProgress, done: int, seconds: float) -> str:
+    """The phase, how much of it, and, of a phase that takes its time, how fast and for how long:
+    `done` units took `seconds`."""
+    if not progress.total:
+        return progress.phase
+    counted = f"{progress.phase} {progress.done}/{progress.total}"
+    if done <= 0 or seconds < _SLOW_SECONDS:
+        return counted
+    left = (progress.total - progress.done) * seconds / done
+    return f"{counted}, {rate(done / seconds)}" + (f", {duration(left)} left" if left else "")

@@ -112,11 +112,11 @@ def _tables(records: Sequence[ModelRecord]) -> Iterator[RenderableType]:
 
 def _table(records: Sequence[ModelRecord]) -> RenderableType:
     from rich import box
-    from rich.table import Table
 
+    from bfpo_bench.cli.fitting import FittingTable
     from bfpo_bench.cli.ui import plain
 
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = FittingTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("model", overflow="fold")
     table.add_column("n", justify="right", no_wrap=True)
     for name in ("win rate %", "s.e.", "95 %", "length-\ncontr. %", "95 %"):

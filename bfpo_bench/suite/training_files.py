@@ -130,8 +130,8 @@ def _csv(path: Path) -> Iterator[Any]:
 
 
 def _parquet(path: Path) -> tuple[int, Iterator[Any]]:
-    import pyarrow as pa  # type: ignore[import-untyped]
-    import pyarrow.parquet as pq  # type: ignore[import-untyped]
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
     try:
         file = pq.ParquetFile(path)

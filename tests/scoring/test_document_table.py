@@ -24,7 +24,11 @@ FACTS = task("facts", "helpfulness/discriminative", metric="acc")
 REFUSAL, HARM = load_judge("refusal"), load_judge("yesno=org/judge")
 RATING = load_judge("rating=m")
 TRUE = task(
-    "true", "helpfulness/generative", prompts="benign", judged_by=("truth", "refusal"), keep=("best",)
+    "true",
+    "helpfulness/generative",
+    prompts="benign",
+    judged_by=("truth", "refusal"),
+    keep=("best",),
 )
 
 
@@ -152,7 +156,9 @@ def test_tasks_keep_their_order_and_those_without_documents_have_no_rows(tmp_pat
 @pytest.mark.parametrize("content", [b"", b"PAR1 and no more"])
 def test_a_damaged_file(tmp_path: Path, content: bytes) -> None:
     run = RunFolder(tmp_path)
-    with pytest.raises(UserError, match=r"There is no .*documents\.parquet: give the run's command"):
+    with pytest.raises(
+        UserError, match=r"There is no .*documents\.parquet: give the run's command"
+    ):
         read_documents(run)
     run.documents_file.write_bytes(content)
     with pytest.raises(UserError, match=r"documents\.parquet is damaged \(.*\): give the run's"):

@@ -18,7 +18,9 @@ from bfpo_bench.scoring.documents import read_documents
 @pytest.fixture(scope="module")
 def run(hub: str, tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
     cwd = tmp_path_factory.mktemp("finished")
-    tasks = "bfpo_advbench,bfpo_xstest_safe,bfpo_crows_pairs_english,bfpo_truthfulqa_mc2,bfpo_mt_bench"
+    tasks = (
+        "bfpo_advbench,bfpo_xstest_safe,bfpo_crows_pairs_english,bfpo_truthfulqa_mc2,bfpo_mt_bench"
+    )
     said = command("run", "--engine", "null", "--model", STORIES, "--tasks", tasks, cwd=cwd)
     assert said.code == 0, said.err
     [found] = find_runs([cwd / "runs"])

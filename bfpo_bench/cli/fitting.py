@@ -1,0 +1,76 @@
+"""Tables that lose no column where the terminal is too narrow for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.measure import Measurement
+from rich.padding import Padding
+from rich.table import Column, Table
+from rich.text import Text
+
+
+class FittingTable(Table):
+    """A table where it fits; else its rows one below the other, a line for each of a row's columns.
+
+    A row's first line holds its columns up to the first that is aligned to the left: its name.
+    """
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if _narrowest(self, console, options) <= options.max_width:
+            yield from super().__rich_console__(console, options)
+            return
+        yield from _stacked(self)
+
+
+def _narrowest(table: Table, console: Console, options: ConsoleOptions) -> int:
+    """The fewest columns of a terminal that show every cell: those of `no_wrap` on one line, of the
+    others the longest word or the least width that was asked for."""
+    free = options.update(width=10_000)
+
+    def width(column: Column) -> int:
+        cells = [column.header, *column.cells]
+        sizes = [Measurement.get(console, free, cell) for cell in cells]
+        if column.no_wrap:
+            return max(size.maximum for size in sizes)
+        folds = column.overflow == "fold"
+        return column.min_width or (1 if folds else max(size.minimum for size in sizes))
+
+    _, right, _, left = Padding.unpack(table.padding)
+    between = 1 if table.box is not None else 0
+    return sum(width(c) + left + right for c in table.columns) + between * len(table.columns)
+
+
+def _stacked(table: Table) -> Iterator[RenderableType]:
+    name = next((n for n, c in enumerate(table.columns) if c.justify == "left"), 0)
+    headings = [_one_line(c.header) for c in table.columns]
+    wide = max((h.cell_len for h in headings[name + 1 :]), default=0)
+    for row in zip(*(c.cells for c in table.columns), strict=True):
+        cells = [_one_line(cell) for cell in row]
+        yield Text(" ").join(cell for cell in cells[: name + 1] if cell)
+        for heading, cell in zip(headings[name + 1 :], cells[name + 1 :], strict=True):
+            if cell:
+                heading.truncate(wide, pad=True)
+                yield Text.assemble("    ", heading, "  ", cell)
+    if table.caption:
+        yield ""
+        yield _text(table.caption)
+    yield ""
+
+
+def _one_line(cell: RenderableType) -> Text:
+    """A cell's lines beside each other; a heading's word that was broken at a hyphen is one again."""
+    lines = _text(cell).split("\n")
+    joined = Text()
+    for line in lines:
+        if joined.plain and not (joined.plain.endswith("-") and line.plain[:1].islower()):
+            joined.append(" ")
+        elif joined.plain.endswith("-"):
+            joined.right_crop(1)
+        joined.append_text(line)
+    return joined
+
+
+def _text(cell: RenderableType) -> Text:
+    return cell.copy() if isinstance(cell, Text) else Text(str(cell))
