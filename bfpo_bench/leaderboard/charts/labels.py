@@ -18,6 +18,8 @@ _SIXTEENTHS = (0, 8, 4, 12, 2, 14, 1, 15, 6, 10, 3, 13, 5, 11, 7, 9)
 """Directions in sixteenths of a turn, against the clock from the right; earlier ones read better."""
 _LABEL, _DOT, _LINE, _OUTSIDE = 6.0, 4.0, 1.0, 100.0
 """What a square pixel costs that lies on another label, on a point, on a line, outside."""
+_ASTRAY = 150.0
+"""What each point costs that is nearer to a label than the label's own: it would be taken for it."""
 
 
 class Box(NamedTuple):
@@ -94,6 +96,7 @@ def place(
     for point, text in zip(points, texts, strict=True):
         boxes, awkward = _around(point, text_width(text, size), size * 1.25)
         covered = _DOT * _overlap(boxes, dots) + _LINE * _overlap(boxes, obstacles)
+        covered += _ASTRAY * _nearer(boxes, point, points)
         inside = _overlap(boxes, [area])
         outside = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) - inside
         choices.append(boxes)
@@ -133,6 +136,20 @@ def _around(
 def _side(direction: float) -> float:
     """-1, 0 or 1, and between them for directions that are hardly to that side."""
     return max(-1.0, min(1.0, 1.5 * direction))
+
+
+def _nearer(
+    boxes: NDArray[np.float64], own: tuple[float, float], points: Sequence[tuple[float, float]]
+) -> NDArray[np.float64]:
+    """For each of `boxes` (n, 4) how many of the points are nearer to it than its own (n)."""
+
+    def distance(point: tuple[float, float]) -> NDArray[np.float64]:
+        aside = np.maximum(boxes[:, 0] - point[0], point[0] - boxes[:, 2]).clip(0)
+        above = np.maximum(boxes[:, 1] - point[1], point[1] - boxes[:, 3]).clip(0)
+        return np.asarray(np.hypot(aside, above))
+
+    mine = distance(own)
+    return np.sum([distance(p) < mine for p in points if p != own] or [0 * mine], axis=0)
 
 
 def _overlap(boxes: NDArray[np.float64], others: Sequence[Box]) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from itertools import combinations
 
@@ -57,6 +58,21 @@ def test_a_label_makes_room_for_a_line() -> None:
     line = Box(100, 95, 300, 105)
     [found] = place([(100, 100)], ["model"], [line], AREA, 12)
     assert overlap(found.box, line) == 0
+
+
+def distance(box: Box, point: tuple[float, float]) -> float:
+    aside = max(box.left - point[0], point[0] - box.right, 0)
+    return math.hypot(aside, max(box.top - point[1], point[1] - box.bottom, 0))
+
+
+@pytest.mark.parametrize("texts", [["sft", "dpo-helpful-only"], ["dpo-helpful-only", "sft"]])
+@pytest.mark.parametrize("across", [6, 8, 10])
+def test_a_label_is_nearest_to_its_own_point(across: int, texts: list[str]) -> None:
+    """Of two points close to each other at the right edge, where both labels must go left."""
+    points = [(530.0, 340.0), (530.0 - across, 338.0)]
+    first, second = (p.box for p in place(points, texts, [], AREA, 12))
+    assert distance(first, points[0]) <= distance(first, points[1])
+    assert distance(second, points[1]) <= distance(second, points[0])
 
 
 def test_what_is_far_from_its_point_is_led_to_it() -> None:
