@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint docs bench torture clean
+.PHONY: help demo test lint docs pictures bench torture clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -34,6 +34,9 @@ docs: $(VENV)/.stamp-dev  ## build the documentation into docs/_build/html (no n
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
+pictures: $(VENV)/.stamp-dev  ## make the README's pictures anew, from a run of the demo
+	$(BIN)/python docs/pictures.py
+
 bench: $(VENV)/.stamp-run  ## measure speed: every script of benchmarks/ that can run here
 	$(BIN)/python -m benchmarks
 
@@ -57,7 +60,7 @@ $(VENV)/.stamp-run: $(VENV)/.stamp-venv pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.stamp-dev: $(VENV)/.stamp-run
-	$(INSTALL) --editable '.[dev,docs,train]'
+	$(INSTALL) --editable '.[dev,docs,inspect,train]'
 	@touch $@
 
 # vLLM's CPU build asks for three packages whose usual wheels are CUDA builds and break its import,

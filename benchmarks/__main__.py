@@ -4,7 +4,7 @@
 
 Each script runs in a process of its own, prints its tables, and writes all its figures to
 `FOLDER/NAME.json`; a table of all ratios comes last. Where HF_ENDPOINT is not set, the stand-in for
-the hub of ../shared is started; what needs it, or vLLM, or TRL, is left out with the reason where
+the hub of ../shared is started; what needs it, or vLLM, TRL or Chromium, is left out with the reason where
 there is none. `--quick` shows in minutes that everything runs: its figures say little.
 """
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -32,7 +33,7 @@ CHAT = "fixtures/rambler-9M"
 
 @dataclass(frozen=True)
 class Entry:
-    """One call of a script. `needs` names what a laptop may lack: hub, vllm or trl."""
+    """One call of a script. `needs` names what a laptop may lack: hub, vllm, trl or chromium."""
 
     script: str
     arguments: str = ""
@@ -70,6 +71,7 @@ ENTRIES = {
         f"--model {REAL} --prompts 8 --single 4 --new-tokens 16 --repeats 1 --batch 1 --engine vllm",
         ("hub", "vllm"),
     ),
+    "report": Entry("report", "", "--models 2 --responses 200 --repeats 1", ("chromium",)),
     "growth": Entry("growth", "--sizes 1000,10000", "--sizes 50,100"),
     "judging": Entry("judging", "", "--responses 16 --single 4 --repeats 1", ("hub",)),
     "judging_vllm": Entry(
@@ -114,6 +116,10 @@ def lacking(entry: Entry, has_hub: bool) -> str | None:
         return "needs HF_ENDPOINT, or the stand-in for the hub in ../shared"
     if "trl" in entry.needs and find_spec("trl") is None:
         return "needs TRL: pip install 'bfpo-bench[train]'"
+    if "chromium" in entry.needs and (
+        shutil.which("chromium") is None or find_spec("playwright") is None
+    ):
+        return "needs Chromium and playwright: Debian's package chromium, pip install 'bfpo-bench[dev]'"
     if "vllm" in entry.needs:
         from bfpo_bench.cache import default_cache
         from bfpo_bench.engines.probe import probe_vllm
