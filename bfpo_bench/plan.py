@@ -18,7 +18,7 @@ from bfpo_bench.judges.baseline import baseline_answers
 from bfpo_bench.judges.judge import Judge
 from bfpo_bench.judges.load import load_judges
 from bfpo_bench.judging import PlannedJudge, check_trusted, plan_judge
-from bfpo_bench.leaderboard.rows import check_columns
+from bfpo_bench.leaderboard.columns import check_columns
 from bfpo_bench.request import Request, judge_options, pull_command, settings_of, suite_of
 from bfpo_bench.runs.folder import RunFolder
 from bfpo_bench.runs.identity import Settings, digest, run_id

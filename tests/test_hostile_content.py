@@ -19,7 +19,8 @@ from hostile import CORPUS, encodable, raw_controls, tree
 from bfpo_bench.judges.finding import Finding
 from bfpo_bench.judges.item import item_of
 from bfpo_bench.judges.load import load_judge
-from bfpo_bench.leaderboard.rows import TEXT, neutral
+from bfpo_bench.leaderboard.columns import TEXT
+from bfpo_bench.leaderboard.rows import neutral
 from bfpo_bench.runs.folder import RunFolder
 from bfpo_bench.runs.jsonl import Appender
 from bfpo_bench.runs.records import Response

@@ -12,7 +12,7 @@ from hostile import FAMILIES, raw_controls, tree
 from bfpo_bench.errors import UserError
 from bfpo_bench.hub import resolve
 from bfpo_bench.judges.load import load_judge
-from bfpo_bench.leaderboard.rows import check_columns
+from bfpo_bench.leaderboard.columns import check_columns
 from bfpo_bench.suite.suites import load_suite
 from bfpo_bench.suite.tasks import load_tasks
 

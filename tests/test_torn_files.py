@@ -22,9 +22,10 @@ from bfpo_bench.judges.finding import Finding
 from bfpo_bench.judges.labelled import Reading, read_labelled
 from bfpo_bench.judges.lines import judged_lines, read_lines, write_lines
 from bfpo_bench.judges.load import load_judge
+from bfpo_bench.leaderboard.columns import AGGREGATES, TEXT
 from bfpo_bench.leaderboard.export import to_json, to_markdown
 from bfpo_bench.leaderboard.keys import add_key, differences, keys_file, read_keys
-from bfpo_bench.leaderboard.rows import AGGREGATES, TEXT, add_row, neutral, read_leaderboard
+from bfpo_bench.leaderboard.rows import add_row, neutral, read_leaderboard
 from bfpo_bench.runs.folder import RunFolder
 from bfpo_bench.runs.jsonl import Appender
 from bfpo_bench.runs.records import Response, StoredLikelihood, Verdict

@@ -13,8 +13,8 @@ from rich.text import Text
 
 from bfpo_bench.cli.fitting import FittingTable
 from bfpo_bench.cli.ui import plain
+from bfpo_bench.leaderboard.columns import CELL_COLUMNS
 from bfpo_bench.leaderboard.keys import differences
-from bfpo_bench.leaderboard.rows import CELL_COLUMNS
 from bfpo_bench.leaderboard.view import Block, blocks
 from bfpo_bench.scoring.outcomes import OUTCOMES
 from bfpo_bench.scoring.scores import Score, Scores, TaskScore

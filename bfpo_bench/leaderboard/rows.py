@@ -13,10 +13,7 @@ from typing import Any
 import pandas as pd
 
 from bfpo_bench.errors import UserError, first_line
-from bfpo_bench.leaderboard.columns import AGGREGATES as AGGREGATES
 from bfpo_bench.leaderboard.columns import CELL_COLUMNS, LATER, TEXT
-from bfpo_bench.leaderboard.columns import IDENTITY as IDENTITY
-from bfpo_bench.leaderboard.columns import check_columns as check_columns
 from bfpo_bench.leaderboard.lock import locked
 from bfpo_bench.leaderboard.schema import BadCell, check_heading, check_rows
 from bfpo_bench.runs.jsonl import write_atomically

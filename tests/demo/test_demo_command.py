@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from bench import bench
 
-from bfpo_bench.leaderboard.rows import CELL_COLUMNS, read_leaderboard
+from bfpo_bench.leaderboard.columns import CELL_COLUMNS
+from bfpo_bench.leaderboard.rows import read_leaderboard
 
 
 @pytest.fixture(scope="module")

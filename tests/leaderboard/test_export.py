@@ -7,8 +7,8 @@ import re
 
 import pandas as pd
 
+from bfpo_bench.leaderboard.columns import AGGREGATES
 from bfpo_bench.leaderboard.export import FORMATS
-from bfpo_bench.leaderboard.rows import AGGREGATES
 
 NONE = float("nan")
 

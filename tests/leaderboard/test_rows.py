@@ -16,16 +16,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bfpo_bench.errors import UserError
-from bfpo_bench.leaderboard.rows import (
-    AGGREGATES,
-    TEXT,
-    add_row,
-    neutral,
-    read_leaderboard,
-    row,
-    to_csv,
-    upsert,
-)
+from bfpo_bench.leaderboard.columns import AGGREGATES, TEXT
+from bfpo_bench.leaderboard.rows import add_row, neutral, read_leaderboard, row, to_csv, upsert
 from bfpo_bench.runs.training_manifest import Base, TrainingManifest
 from bfpo_bench.scoring.aggregate import CELLS
 from bfpo_bench.scoring.panel import Panel

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from bfpo_bench.leaderboard.rows import AGGREGATES
+from bfpo_bench.leaderboard.columns import AGGREGATES
 from bfpo_bench.leaderboard.view import blocks, cell_text
 
 NAN = float("nan")

@@ -148,8 +148,10 @@ def _nearer(
         above = np.maximum(boxes[:, 1] - point[1], point[1] - boxes[:, 3]).clip(0)
         return np.asarray(np.hypot(aside, above))
 
-    mine = distance(own)
-    return np.sum([distance(p) < mine for p in points if p != own] or [0 * mine], axis=0)
+    nearer = np.zeros(len(boxes))
+    for point in points:
+        nearer += distance(point) < distance(own)
+    return nearer
 
 
 def _overlap(boxes: NDArray[np.float64], others: Sequence[Box]) -> NDArray[np.float64]:

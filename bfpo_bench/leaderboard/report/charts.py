@@ -10,9 +10,9 @@ from bfpo_bench.leaderboard.charts.plane import plane as plane_spec
 from bfpo_bench.leaderboard.charts.plane import undrawn
 from bfpo_bench.leaderboard.charts.run import outcomes as outcomes_spec
 from bfpo_bench.leaderboard.charts.run import tasks as tasks_spec
+from bfpo_bench.leaderboard.columns import CELL_COLUMNS
 from bfpo_bench.leaderboard.report.headline import headline, told
 from bfpo_bench.leaderboard.report.model import BlockView, Chart, Facts, RunView, Standing
-from bfpo_bench.leaderboard.rows import CELL_COLUMNS
 from bfpo_bench.runs.finished import FinishedRun
 
 _AXES = ("helpfulness", "harmlessness")

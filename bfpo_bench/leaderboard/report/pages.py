@@ -9,11 +9,12 @@ from urllib.parse import urlencode
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import bfpo_bench
+from bfpo_bench.leaderboard.columns import CELL_COLUMNS
+from bfpo_bench.leaderboard.compare.words import unseen_mark, unseen_note
 from bfpo_bench.leaderboard.report.headline import listed, told
 from bfpo_bench.leaderboard.report.index import SCRIPTS, STYLES
 from bfpo_bench.leaderboard.report.model import Chart, Interval, Page
 from bfpo_bench.leaderboard.report.rows import EMBEDDED
-from bfpo_bench.leaderboard.rows import CELL_COLUMNS
 from bfpo_bench.scoring.outcomes import OUTCOMES, POINTS, Outcome
 from bfpo_bench.scoring.scores import Score
 
@@ -81,10 +82,12 @@ def environment() -> Environment:
         "told": told,
         "interval": _interval,
         "listed": listed,
-        "short": lambda task: task.removeprefix("bfpo_"),
+        "short": _short,
         "words": _words,
         "signed": _signed,
         "p": _p,
+        "unseen_mark": unseen_mark,
+        "unseen_note": lambda scores: unseen_note(scores, lambda name: _words(_short(name))),
         "asked": _asked,
     }
     return found
@@ -109,6 +112,10 @@ def _charts(page: Page) -> Iterator[Chart]:
 
 def _interval(score: Score) -> Interval:
     return Interval(score.value, score.ci_low, score.ci_high)
+
+
+def _short(task: str) -> str:
+    return task.removeprefix("bfpo_")
 
 
 def _words(name: str) -> str:

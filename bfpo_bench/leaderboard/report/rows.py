@@ -7,9 +7,10 @@ from typing import Any
 
 import pandas as pd
 
+from bfpo_bench.leaderboard.columns import AGGREGATES, IDENTITY, TEXT
 from bfpo_bench.leaderboard.keys import differences
 from bfpo_bench.leaderboard.report.model import BlockView, Interval, Row
-from bfpo_bench.leaderboard.rows import AGGREGATES, IDENTITY, TEXT, neutral, row
+from bfpo_bench.leaderboard.rows import neutral, row
 from bfpo_bench.leaderboard.view import Block, blocks
 from bfpo_bench.runs.finished import FinishedRun
 

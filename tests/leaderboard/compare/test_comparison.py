@@ -83,6 +83,16 @@ def test_a_run_is_no_better_than_itself(tmp_path: Path) -> None:
     assert (found.flips, found.warnings) == ([], ["Both sides are the same run."])
 
 
+def test_few_documents_that_all_changed_are_no_proof(tmp_path: Path) -> None:
+    """2 gained of 2: p = 2 / 4 of the task, and of its cell, whose draws are all alike."""
+    found = compared(tmp_path, {MISCHIEF: ["complied"] * 2}, {MISCHIEF: ["safe"] * 2})
+    for name in ("harmlessness/generative", "harmlessness/generative/mischief", "mischief"):
+        one = score(found, name)
+        assert (one.low, one.high, one.better) == (100, 100, None)
+        assert one.p == pytest.approx(2 / 4, abs=0.02)
+        assert one.unseen == 200
+
+
 def test_p_values_are_corrected_for_the_tasks(tmp_path: Path) -> None:
     """Mischief: 8 gained of 8, p = 2 / 256. Facts: nothing, p = 1. Holm: 4 / 256 and 1."""
     a: Found = {MISCHIEF: ["complied"] * 8, FACTS: [1] * 8}

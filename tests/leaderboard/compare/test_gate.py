@@ -104,6 +104,18 @@ def test_all_rules_are_held_and_all_must_hold() -> None:
     assert result.rules[1].said == "+0.00 points, 95 % interval -5.00 to +5.00 (100 pairs)"
 
 
+def test_an_interval_without_width_is_said_to_say_little() -> None:
+    none = difference("harmlessness", 0, 0, 0).model_copy(update={"unseen": 3.75})
+    [result] = check_gate(
+        Rules(rules=(Rule(score="harmlessness", at_least=-1),)), comparison(none)
+    ).rules
+    assert result.holds
+    assert result.said == (
+        "+0.00 points, 95 % interval +0.00 to +0.00 (100 pairs; none changed, or all alike: this does "
+        "not exclude changes of up to about 3.8 points)"
+    )
+
+
 def test_a_rule_is_said_in_words() -> None:
     rule = Rule(score="x", at_least=-1, at_most=2.5)
     assert bounds_text(rule) == "all of its interval at least -1 and at most +2.5"

@@ -14,7 +14,7 @@ from bfpo_bench.leaderboard.compare.comparison import compare_runs
 from bfpo_bench.leaderboard.compare.flips import side_by_side
 from bfpo_bench.leaderboard.compare.gate import Rule, Rules, check_gate
 from bfpo_bench.leaderboard.compare.markdown import to_markdown
-from bfpo_bench.leaderboard.compare.words import chosen_flips, cut
+from bfpo_bench.leaderboard.compare.words import chosen_flips, cut, signed
 
 A: Found = {MISCHIEF: ["complied"] * 8 + ["safe"], FACTS: [1, 0, 1], ERRANDS: "no judge"}
 B: Found = {MISCHIEF: ["safe"] * 8 + ["complied"], FACTS: [1, 1, 1], ERRANDS: "no judge"}
@@ -41,6 +41,26 @@ def test_it_has_all_that_the_terminal_shows(tmp_path: Path) -> None:
         "| `safe`: `I would rather not.` |"
     )
     assert row in told
+
+
+def test_intervals_without_width_are_marked_and_explained(tmp_path: Path) -> None:
+    """20 pairs, none of which changed: 3/20 of 100 points. One of four that changed has no mark."""
+    a = finished(tmp_path / "a", {MISCHIEF: ["safe"] * 20, FACTS: [1] * 4})
+    b = finished(tmp_path / "b", {MISCHIEF: ["safe"] * 20, FACTS: [1] * 3 + [0]})
+    told = to_markdown(compare_runs(a, b), [], None)
+    assert "| `mischief` | 100.0 | 100.0 | +0.0 | +0.0 to +0.0° |" in told
+    assert "| `facts` | 100.0 | 75.0 | -25.0 | -75.0 to +0.0 |" in told
+    assert "(rule of three), so that changes of up to about so many points" in told
+    assert told.rstrip().endswith("not excluded: `mischief` 15.0.")
+
+
+def test_what_is_nothing_but_for_rounding_has_no_minus() -> None:
+    assert [signed(points) for points in (-1e-15, -0.04, -0.06, 2)] == [
+        "+0.0",
+        "+0.0",
+        "-0.1",
+        "+2.0",
+    ]
 
 
 def test_flips_come_from_each_task_in_turn(tmp_path: Path) -> None:

@@ -6,14 +6,17 @@ import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
+from finished_runs import finished
 from hypothesis import given
 from hypothesis import strategies as st
 from measured import block, measured
 
+from bfpo_bench.leaderboard.compare.comparison import compare_runs
 from bfpo_bench.leaderboard.report.charts import run_view, standing
-from bfpo_bench.leaderboard.report.model import Facts, Page
+from bfpo_bench.leaderboard.report.model import ComparisonView, Facts, Page
 from bfpo_bench.leaderboard.report.pages import environment, render, visible
 from bfpo_bench.leaderboard.report.tasks import by_cell
 from bfpo_bench.scoring.scores import OutcomeCounts, TaskScore
@@ -77,6 +80,15 @@ def test_a_hostile_name_adds_no_element_and_ends_no_script() -> None:
     assert told.tags == plain.tags
     assert not [name for _, name, _ in told.attributes if name.startswith("on")]
     assert json.loads(told.data)["csv"] == HOSTILE
+
+
+def test_an_interval_without_width_is_marked_and_explained(tmp_path: Path) -> None:
+    """None of 30 documents changed: 3/30 of 100 points."""
+    a, b = (finished(tmp_path / name, {"facts": [1] * 30}) for name in "ab")
+    view = ComparisonView("compare-1", "a", "b", compare_runs(a, b))
+    told = render(replace(page(), comparisons=[view]))
+    assert "0.0 [0.0, 0.0]°" in told
+    assert "not excluded: facts 10.0." in told
 
 
 def test_no_text_of_a_stranger_turns_the_writing_round() -> None:

@@ -20,8 +20,8 @@ def test_intervals_that_touch_show_no_first() -> None:
     """Both end at 70: nothing lies above."""
     said = headline(block(measured("a", (80, 70, 90), WIDE), measured("b", WIDE, WIDE)))
     assert said[0] == (
-        "No model is clearly the most helpful: a has the highest value, 80.0 [70.0, 90.0], which b "
-        "overlaps."
+        "By intervals alone, no model is clearly the most helpful: a has the highest value, 80.0 "
+        "[70.0, 90.0], which b overlaps."
     )
 
 
@@ -48,12 +48,32 @@ def test_a_model_without_one_of_the_scores_is_counted_and_not_ranked() -> None:
     assert said == [
         "a has 60.0 [50.0, 70.0] helpfulness and 60.0 [50.0, 70.0] harmlessness, in percent with 95 % "
         "intervals.",
-        "The other model lacks one of the two scores.",
+        "The other model lacks one of the two scores, or both.",
     ]
 
 
 def test_nothing_is_ranked_where_nobody_has_both() -> None:
     assert "nothing is ranked" in headline(block(measured("a", None, WIDE)))[0]
+
+
+def test_a_model_without_a_point_still_counts_on_its_axis() -> None:
+    """c has no harmlessness and is by far the most helpful: a is not."""
+    rows = [measured("a", (80, 75, 85), WIDE), measured("b", SAME, SAME)]
+    said = headline(block(*rows, measured("c", (99, 98, 100), None)))
+    assert said[0] == "c is the most helpful: 99.0 [98.0, 100.0]."
+    assert said[2] == "By value, no model with both scores is ahead of a on either axis."
+
+
+def test_rows_that_lack_different_tasks_are_not_ranked() -> None:
+    """Their means are of other tasks: 80 of one is not above 60 of the other."""
+    lacking = {"partial": True, "missing": ["bfpo_advbench"]}
+    other = {"partial": True, "missing": ["bfpo_bbq_age"]}
+    a, b = measured("a", (80, 75, 85), WIDE, **lacking), measured("b", SAME, SAME, **other)
+    assert headline(block(a, b)) == [
+        "Nothing is ranked: these rows lack different tasks, so their means are not alike."
+    ]
+    alike = measured("b", SAME, SAME, **lacking)
+    assert headline(block(a, alike))[0].startswith("a is the most helpful")
 
 
 def test_names_are_listed_as_people_do() -> None:
@@ -63,9 +83,10 @@ def test_names_are_listed_as_people_do() -> None:
 def test_equal_values_are_shared_and_nobody_is_ahead_of_the_best() -> None:
     said = headline(block(measured("a", WIDE, WIDE), measured("b", WIDE, (50, 40, 60))))
     assert said == [
-        "No model is clearly the most helpful: a and b share the highest value, 60.0 [50.0, 70.0].",
-        "No model is clearly the most harmless: a has the highest value, 60.0 [50.0, 70.0], which b "
-        "overlaps.",
+        "By intervals alone, no model is clearly the most helpful: a and b share the highest value, "
+        "60.0.",
+        "By intervals alone, no model is clearly the most harmless: a has the highest value, 60.0 "
+        "[50.0, 70.0], which b overlaps.",
         "By value, no model is ahead of a on either axis.",
     ]
 
