@@ -127,7 +127,7 @@ def damage(
 
 def _belongs(path: Path) -> bool:
     """Whether it is a file that a run or a leaderboard is kept in."""
-    return path.is_file() and path.suffix in (".json", ".jsonl", ".csv", ".sqlite")
+    return path.is_file() and path.suffix in (".json", ".jsonl", ".parquet", ".csv", ".sqlite")
 
 
 def _outcome(copy: Damaged) -> tuple[str, str]:

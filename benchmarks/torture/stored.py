@@ -73,6 +73,10 @@ def half_written(cwd: Path) -> Iterator[str]:
             json.loads(path.read_bytes())
         except ValueError:
             yield str(path.relative_to(cwd))
+    for path in sorted(cwd.rglob("*.parquet")):
+        content = path.read_bytes()
+        if not (content.startswith(b"PAR1") and content.endswith(b"PAR1")):
+            yield str(path.relative_to(cwd))
     for path in sorted(cwd.glob("leaderboards/*.csv")):
         text = path.read_text()
         widths = {len(row) for row in csv.reader(text.splitlines())}

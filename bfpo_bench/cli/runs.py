@@ -127,11 +127,13 @@ def _table(runs: Sequence[ListedRun]) -> Table:
     from bfpo_bench.cli.ui import plain
 
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("run, model", overflow="fold", min_width=26)
-    table.add_column("suite", overflow="fold")
-    for name in ("reached", "tasks", "help-\nful", "harm-\nless", "last worked on", "size"):
-        right = name not in ("reached", "last worked on")
-        table.add_column(name, justify="right" if right else "left", no_wrap=True)
+    table.add_column("run, model", overflow="fold", min_width=20)
+    table.add_column("suite", overflow="fold", min_width=8)
+    table.add_column("reached", min_width=8)
+    for name in ("tasks", "help-\nful", "harm-\nless"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("last worked on", min_width=10)
+    table.add_column("size", justify="right", min_width=8)
     for r in runs:
         faults = f", {r.faults} faulty" if r.faults else ""
         table.add_row(

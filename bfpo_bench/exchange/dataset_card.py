@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from bfpo_bench.exchange.private import without_places
 from bfpo_bench.exchange.withholding import Rule
 from bfpo_bench.names import code
 from bfpo_bench.runs.finished import FinishedRun
@@ -23,8 +24,7 @@ bfpo-bench measured them. Comparability key {key}: compare only with runs that h
 ```python
 from datasets import load_dataset
 
-responses = load_dataset("THIS_REPOSITORY", "responses", split="test")
-documents = load_dataset("THIS_REPOSITORY", "documents", split="test")
+{load}
 ```
 
 `responses` has a row for each generative answer, with what each judge says of it; `documents` a row for
@@ -55,7 +55,8 @@ The prompts belong to these data sets, and their licences apply. Licences are as
 """
 _WITHHELD = (
     "Responses to harmful prompts are here only where they are clear refusals: the outcome is safe, "
-    "every judge of refusals says refusal, and no judge says harmful. Judges err: "
+    "every judge of refusals says refusal, no judge says harmful, and there is no reasoning before it, "
+    "which judges are not shown. What a judge calls harmful is kept back of other prompts too. Judges err: "
     "read what is here with that in mind."
 )
 _INCLUDED = (
@@ -74,18 +75,22 @@ def dataset_card(rule: Rule, kept: Kept) -> str:
         model=code(run.scores.model),
         suite=code(f"{run.scores.suite}@{run.scores.suite_version}"),
         partial=" (a part of it)" if run.scores.partial else "",
-        judges=", ".join(code(j) for j in run.scores.judges) or "nobody",
+        judges=", ".join(code(without_places(j)) for j in run.scores.judges) or "nobody",
         key=code(run.scores.comparability_key),
+        load="\n".join(
+            f'{n} = load_dataset("THIS_REPOSITORY", "{n}", split="test")' for n in _tables(kept)
+        ),
         numbers="\n".join(_numbers(run)),
         harmful=_INCLUDED if rule.include_harmful else _WITHHELD,
         kept=_kept(kept),
         data="\n".join(_data(rule, kept)),
     )
-    front = yaml.safe_dump(_front(rule), sort_keys=False, allow_unicode=True)
+    front = yaml.safe_dump(_front(rule, kept), sort_keys=False, allow_unicode=True)
     return f"---\n{front}---\n\n{text}"
 
 
-def _front(rule: Rule) -> dict[str, Any]:
+def _front(rule: Rule, kept: Kept) -> dict[str, Any]:
+    tables = _tables(kept)
     harmful = any(rule.is_harmful(task) for task in rule.run.scores.tasks)
     return {
         "pretty_name": f"{_title(rule.run)}, measured by bfpo-bench",
@@ -98,11 +103,16 @@ def _front(rule: Rule) -> dict[str, Any]:
             {
                 "config_name": name,
                 "data_files": [{"split": "test", "path": f"{name}.parquet"}],
-                **({"default": True} if name == "responses" else {}),
+                **({"default": True} if name == tables[0] else {}),
             }
-            for name in ("responses", "documents")
+            for name in tables
         ],
     }
+
+
+def _tables(kept: Kept) -> tuple[str, ...]:
+    """Of a run without generative tasks `responses` has no row, and `datasets` loads no empty split."""
+    return ("responses", "documents") if kept.answers else ("documents",)
 
 
 def _title(run: FinishedRun) -> str:

@@ -12,7 +12,7 @@ from bfpo_bench.errors import UserError
 from bfpo_bench.exchange.inspect_samples import OUTCOME, answer_samples, choice_samples
 from bfpo_bench.exchange.lm_eval_about import file_part, moment
 from bfpo_bench.exchange.lm_eval_results import scored_values, slug, task_metrics
-from bfpo_bench.exchange.private import without_places_in
+from bfpo_bench.exchange.private import without_places, without_places_in
 from bfpo_bench.runs.finished import FinishedRun
 from bfpo_bench.runs.identity import digest
 from bfpo_bench.scoring.documents import read_documents
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 def export_inspect(run: FinishedRun, specs: Mapping[str, TaskSpec], out: Path) -> list[Path]:
     """Write `<time>_<task>_<id>.eval` into `out` for every task of which something is stored.
 
-    Underscores of the task's name are dashes there, as Inspect has it. Of a generative task, a sample's `outcome` is its points as a share of 1, with the outcome's name
-    as the answer, unscored where nobody could judge; each judge has its label as a score. Of a
-    discriminative one, the score is the task's metric. Logs of one run get the same names again.
+    Underscores of the task's name are dashes there, as Inspect has it. Of a generative task, a sample's
+    `outcome` is its points as a share of 1, with the outcome's name as the answer, unscored where
+    nobody could judge; each judge has its label as a score. Of a discriminative one, the score is the
+    task's metric. Logs of one run get the same names again.
 
     Holds one task at a time, which is what inspect_ai's API takes. Raises UserError where inspect_ai
     is missing.
@@ -159,7 +160,7 @@ def _results(
             metrics={name: EvalMetric(name=name, value=v) for name, v in metrics.items()},
         )
     ]
-    for judge in run.scores.judges:
+    for judge in map(without_places, run.scores.judges):
         labels = Counter(
             str(s.scores[judge].value) for s in samples if s.scores and judge in s.scores
         )

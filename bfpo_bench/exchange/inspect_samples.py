@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from bfpo_bench.exchange.answers import Answer, answers
-from bfpo_bench.exchange.private import without_places_in
+from bfpo_bench.exchange.private import without_places, without_places_in
 from bfpo_bench.runs import jsonl
 from bfpo_bench.runs.finished import FinishedRun
 from bfpo_bench.runs.records import Verdict
@@ -41,7 +41,7 @@ def answer_samples(run: FinishedRun, task: str, documents: pd.DataFrame) -> Iter
         messages = [_message(m) for m in told.messages]
         error = None
         if told.error is not None:
-            error = EvalError(message=told.error, traceback="", traceback_ansi="")
+            error = EvalError(message=without_places(told.error), traceback="", traceback_ansi="")
         yield EvalSample(
             id=told.doc_id,
             epoch=told.sample + 1,
@@ -78,7 +78,7 @@ def _scores(answer: Answer) -> dict[str, Score]:
         outcome = Score.unscored(reason="unjudged", answer=answer.outcome, metadata=about)
     else:
         outcome = Score(value=answer.points / 100, answer=answer.outcome, metadata=about)
-    return {OUTCOME: outcome} | {judge: _said(v) for judge, v in answer.verdicts.items()}
+    return {OUTCOME: outcome} | {without_places(j): _said(v) for j, v in answer.verdicts.items()}
 
 
 def _said(verdict: Verdict) -> Score:
@@ -86,7 +86,7 @@ def _said(verdict: Verdict) -> Score:
 
     return Score(
         value=verdict.label,
-        explanation=verdict.error or verdict.raw,
+        explanation=without_places(verdict.error) if verdict.error else verdict.raw,
         metadata={"score": verdict.score, "answers": verdict.answers},
     )
 

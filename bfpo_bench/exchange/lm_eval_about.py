@@ -16,10 +16,16 @@ _LM_EVAL = "0.4.13"
 
 def moment(run: FinishedRun) -> str:
     """When the run began, in UTC, as lm-eval writes times into names of files."""
-    started = (
-        run.manifest.sessions[0]["started"] if run.manifest.sessions else "1970-01-01T00:00:00"
-    )
-    return str(started)[:19].replace(":", "-")
+    started = (str(session.get("started", ""))[:19] for session in run.manifest.sessions)
+    return next(filter(_is_time, started), "1970-01-01T00:00:00").replace(":", "-")
+
+
+def _is_time(text: str) -> bool:
+    try:
+        datetime.strptime(text, "%Y-%m-%dT%H:%M:%S")
+    except ValueError:
+        return False
+    return True
 
 
 def model_folder(name: str) -> str:

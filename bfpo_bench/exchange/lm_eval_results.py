@@ -16,7 +16,7 @@ from bfpo_bench.runs.jsonl import write_atomically
 from bfpo_bench.runs.records import DataRecord
 from bfpo_bench.scoring.documents import read_documents
 from bfpo_bench.scoring.scores import Score, TaskScore
-from bfpo_bench.suite.tasks import TaskSpec, read_yaml
+from bfpo_bench.suite.tasks import TaskSpec, parse_task, read_yaml
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,8 +38,8 @@ def lm_eval_results(run: FinishedRun, specs: Mapping[str, TaskSpec]) -> dict[str
 
     Standard errors are of the mean over the scored documents, with n - 1, as lm-eval's `mean_stderr`
     is; the score's is the metric's times the slope of the score in it (2 for 100 - 2 |p - 50|, which
-    has none at its top). N/A stands for groups, whose intervals scores.json has, for metrics that are
-    no mean, and for a single document. A number that does not exist is null, where lm-eval writes NaN.
+    has none at its top). N/A stands for groups, whose intervals scores.json has, for metrics that
+    are not the score's own, and for a single document. A number that does not exist is null, where lm-eval writes NaN.
 
     `specs`: the tasks as their YAMLs state them, as far as they are at hand.
     """
@@ -68,7 +68,7 @@ def lm_eval_results(run: FinishedRun, specs: Mapping[str, TaskSpec]) -> dict[str
         "n-samples": _samples(run),
         **about(run),
     }
-    whole: dict[str, Any] = without_places_in(_finite(told))
+    whole: dict[str, Any] = without_places_in(finite(told))
     return whole
 
 
@@ -80,7 +80,8 @@ def write_results(run: FinishedRun, specs: Mapping[str, TaskSpec]) -> Path:
 
 
 def dumped(results: Mapping[str, Any]) -> str:
-    return json.dumps(results, indent=2, ensure_ascii=False) + "\n"
+    """As lm-eval dumps them: what a YAML holds and JSON does not, as a date, becomes its text."""
+    return json.dumps(results, indent=2, ensure_ascii=False, default=str) + "\n"
 
 
 def _discriminative(run: FinishedRun) -> dict[str, Any]:
@@ -189,15 +190,27 @@ def _row(alias: str, score: Score) -> dict[str, Any]:
 def _config(run: FinishedRun, task: str, specs: Mapping[str, TaskSpec]) -> dict[str, Any]:
     """The task's YAML as this machine has it, if it is still the one that the run was made with."""
     spec, settings = specs.get(task), run.manifest.settings
-    if spec is None or settings.tasks.get(task) != spec.identity:
+    config = None if spec is None else _yaml(spec, settings.tasks.get(task))
+    if spec is None or config is None:
         return {"task": task, "metadata": {"version": _version(run, task)}}
-    config = read_yaml(spec.path)
     kwargs = config.get("generation_kwargs") or {}
     return (
         {**config, "generation_kwargs": {**kwargs, **decoding(settings, task)}}
         if spec.prompts
         else config
     )
+
+
+def _yaml(spec: TaskSpec, identity: str | None) -> dict[str, Any] | None:
+    """None where the file is another one by now, or none: a run takes hours, and its scores are not
+    to be lost for that."""
+    if spec.identity != identity:
+        return None
+    try:
+        config = read_yaml(spec.path)
+        return config if parse_task(spec.path, config).identity == identity else None
+    except (UserError, OSError, KeyError):
+        return None
 
 
 def _version(run: FinishedRun, task: str) -> float:
@@ -215,11 +228,12 @@ def _samples(run: FinishedRun) -> dict[str, dict[str, int]]:
     }
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """A JSON-like value with null for the numbers that do not exist."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
+        return {k: finite(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
+        return [finite(v) for v in value]
     return value

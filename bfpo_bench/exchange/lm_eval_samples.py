@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from bfpo_bench.exchange.answers import Answer, answers
 from bfpo_bench.exchange.lm_eval_about import decoding, file_part, model_folder, moment
-from bfpo_bench.exchange.lm_eval_results import dumped, lm_eval_results, slug
+from bfpo_bench.exchange.lm_eval_results import dumped, finite, lm_eval_results, slug
+from bfpo_bench.exchange.private import without_places
 from bfpo_bench.runs import jsonl
 from bfpo_bench.runs.finished import FinishedRun
 from bfpo_bench.runs.identity import digest
@@ -69,7 +70,7 @@ def _generated(run: FinishedRun, answer: Answer) -> dict[str, Any]:
         "target_hash": digest(""),
         **({} if score.value is None else {metric: _share(answer.points)}),
         "outcome": answer.outcome,
-        "verdicts": {judge: verdict.label for judge, verdict in answer.verdicts.items()},
+        "verdicts": {without_places(j): verdict.label for j, verdict in answer.verdicts.items()},
     }
 
 
@@ -96,4 +97,4 @@ def _texts(value: Any) -> Any:
 
 
 def _line(sample: dict[str, Any]) -> str:
-    return json.dumps(sample, ensure_ascii=False) + "\n"
+    return json.dumps(finite(sample), ensure_ascii=False) + "\n"

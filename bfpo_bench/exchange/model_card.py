@@ -144,7 +144,7 @@ def _section(run: FinishedRun) -> str:
         "",
         f"Measured by bfpo-bench, suite {code(f'{scores.suite}@{scores.suite_version}')}"
         f"{', a part of it' if scores.partial else ''}; percent with 95 % intervals; judges: "
-        f"{', '.join(code(j) for j in scores.judges) or 'none'}; comparability key "
+        f"{', '.join(code(without_places(j)) for j in scores.judges) or 'none'}; comparability key "
         f"{code(scores.comparability_key)}.",
         "",
         "| | score | 95 % interval |",

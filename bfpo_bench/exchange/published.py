@@ -16,10 +16,11 @@ from bfpo_bench.errors import UserError
 from bfpo_bench.exchange.answers import Answer, answers
 from bfpo_bench.exchange.dataset_card import dataset_card
 from bfpo_bench.exchange.private import without_places, without_places_in
-from bfpo_bench.exchange.withholding import Rule, Withheld
+from bfpo_bench.exchange.withholding import Rule, Withheld, repeats
 from bfpo_bench.runs.finished import FinishedRun
 from bfpo_bench.runs.identity import digest
 from bfpo_bench.runs.jsonl import write_atomically
+from bfpo_bench.runs.records import Response
 from bfpo_bench.scoring.documents import read_documents
 from bfpo_bench.suite.tasks import TaskSpec
 
@@ -117,7 +118,10 @@ def _check_ours(out: Path) -> None:
     """Raises UserError for a folder with anything in it that an export would not have written."""
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file: name a folder with --out.")
-    others = sorted(p.name for p in out.iterdir() if p.name not in FILES) if out.is_dir() else []
+    there = {p.name for p in out.iterdir()} if out.is_dir() else set()
+    # Only a card that lies beside a run is one of ours
+    mine = FILES if "run.json" in there else FILES[1:]
+    others = sorted(there.difference(mine))
     if others:
         raise UserError(
             f"The folder {out} holds other things ({others[0]}): name an empty one, or a new one, "
@@ -189,15 +193,22 @@ def _row(rule: Rule, answer: Answer, kept: Kept) -> dict[str, Any]:
         "refused": answer.refused,
         "points": answer.points,
         "verdicts": [
-            {"judge": judge, "label": v.label, "score": v.score}
+            {"judge": without_places(judge), "label": v.label, "score": v.score}
             for judge, v in answer.verdicts.items()
         ],
         "finish_reason": told.finish_reason,
         "prompt_tokens": told.prompt_tokens,
         "response_tokens": told.response_tokens,
         "engine": told.engine,
-        "error": without_places(told.error) if told.error else None,
+        "error": _error(told, withheld),
     }
+
+
+def _error(told: Response, withheld: Withheld) -> str | None:
+    if told.error is None:
+        return None
+    closed = withheld.prompt is not None and repeats(told.messages, told.error)
+    return "[kept back]" if closed else without_places(told.error)
 
 
 def _dumped(value: Any) -> str:

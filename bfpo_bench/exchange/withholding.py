@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bfpo_bench.exchange.answers import Answer, labels_of_kind
+from bfpo_bench.judges.reasoning import strip_reasoning
 from bfpo_bench.runs.finished import FinishedRun
-from bfpo_bench.runs.records import Response
 from bfpo_bench.suite.tasks import TaskSpec
 
 OPEN_LICENCES = ("apache-2.0", "mit", "cc-by", "cc-by-4.0", "cc0-1.0")
@@ -24,9 +25,13 @@ GATED = (
 """Data sets that the hub gives only to who has agreed to their terms, as far as is known here."""
 
 NOT_A_REFUSAL = "the prompt is harmful and the response is no clear refusal"
+SEEN_AS_HARMFUL = "a judge calls the response harmful"
+NOT_JUDGED = "the prompt is harmful and the response holds reasoning that no judge was shown"
 REPEATS = "the response repeats a prompt that may not be handed out"
 NOT_OPEN = "the data's licence is not open, or not known"
 BEHIND_A_GATE = "the data set is gated"
+_RUN = 8
+"""So many words in a row are a quotation."""
 
 
 @dataclass(frozen=True)
@@ -70,29 +75,54 @@ class Rule:
     def of(self, answer: Answer) -> Withheld:
         """What is kept back of one answer.
 
-        A response to a harmful prompt is passed on where its outcome is safe, every judge of refusals
-        calls it a whole refusal, at least one does, and no judge of any kind calls it harmful.
+        A response that any judge calls harmful is not passed on; one to a harmful prompt is where its
+        outcome is safe, every judge of refusals calls it a whole refusal, at least one does, and it is
+        nothing but what the judges were shown, which is the answer without its reasoning.
         """
-        task = answer.response.task
-        prompt = self.of_prompts(task)
-        if self.is_harmful(task) and not self.include_harmful and not self._refuses(answer):
-            return Withheld(prompt, NOT_A_REFUSAL)
-        if prompt is not None and repeats(answer.response):
-            return Withheld(prompt, REPEATS)
-        return Withheld(prompt, None)
+        told = answer.response
+        prompt = self.of_prompts(told.task)
+        harm = None if self.include_harmful else self._harm(answer)
+        if harm is None and prompt is not None and repeats(told.messages, told.response):
+            harm = REPEATS
+        return Withheld(prompt, harm)
+
+    def _harm(self, answer: Answer) -> str | None:
+        told = answer.response
+        if self.is_harmful(told.task):
+            if not self._refuses(answer):
+                return NOT_A_REFUSAL
+            trace = strip_reasoning(told.response, opened=told.reasoning_open).trace
+            return NOT_JUDGED if trace else None
+        return SEEN_AS_HARMFUL if _is_seen_as_harmful(answer) else None
 
     def _refuses(self, answer: Answer) -> bool:
         said = labels_of_kind(self.run, answer, "refusal")
-        harmful = any(v.label == "harmful" for v in answer.verdicts.values())
-        refused = bool(said) and set(said) == {"refusal"} and not harmful
+        refused = bool(said) and set(said) == {"refusal"} and not _is_seen_as_harmful(answer)
         return refused and answer.outcome == "safe"
 
 
-def repeats(response: Response) -> bool:
-    """Whether the response holds one of its prompt's messages, as far as case and white space go."""
-    told = _flat(response.response)
-    messages = (_flat(m["content"]) for m in response.messages if m["role"] != "system")
-    return any(message and message in told for message in messages)
+def _is_seen_as_harmful(answer: Answer) -> bool:
+    return any(verdict.label == "harmful" for verdict in answer.verdicts.values())
+
+
+def repeats(messages: Sequence[Mapping[str, str]], text: str) -> bool:
+    """Whether the text holds one of the messages, or eight words in a row of one, as far as case,
+    punctuation and white space go. The system prompt is the user's own, and counts for nothing."""
+    words, flat = " ".join(_words(text)), _flat(text)
+    asked = [m["content"] for m in messages if m["role"] != "system"]
+    return any(_flat(m) in flat for m in asked if _flat(m)) or any(
+        part in words for m in asked for part in _parts(_words(m))
+    )
+
+
+def _parts(words: Sequence[str]) -> Iterator[str]:
+    """All of the words, or each `_RUN` of them in a row."""
+    for start in range(max(1, len(words) - _RUN + 1) if words else 0):
+        yield " ".join(words[start : start + _RUN])
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.casefold())
 
 
 def _flat(text: str) -> str:

@@ -102,8 +102,16 @@ def _listed(path: Path) -> ListedRun:
         harmlessness=scores.harmlessness.value if scores else None,
         started=_times(manifest)[0],
         worked_on=_times(manifest)[1],
-        bytes=sum(p.stat().st_size for p in path.rglob("*") if p.is_file()),
+        bytes=sum(map(_bytes, path.rglob("*"))),
     )
+
+
+def _bytes(path: Path) -> int:
+    """0 of what is no file, or no longer: a run that is being worked on replaces its files."""
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except FileNotFoundError:
+        return 0
 
 
 def _reached(folder: RunFolder) -> Reached:

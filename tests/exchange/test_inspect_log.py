@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,20 @@ def test_written_again_it_has_the_same_names(run: FinishedRun, folder: Path) -> 
 def test_nothing_tells_of_the_machine(folder: Path) -> None:
     for task in (HARMFUL, CHOICES):
         assert "jane" not in log(folder, task).model_dump_json()
+
+
+def test_nor_do_errors_and_judges_named_by_their_folders(tmp_path: Path) -> None:
+    run, judge = finished_run(tmp_path / "run"), "refusal@/home/jane/judges/refusal"
+    with Appender(run.folder.responses_file) as file:
+        file.append(response(BENIGN, 9, "", error="see /home/jane/log.txt").dump())
+    run.folder.verdicts_file("refusal").rename(run.folder.verdicts_file(judge))
+    scores = run.scores.model_copy(update={"judges": [judge]})
+    export_inspect(replace(run, scores=scores), SPECS, tmp_path / "logs")
+    found = log(tmp_path / "logs", BENIGN)
+    assert "jane" not in found.model_dump_json()
+    assert found.samples[-1].error.message == "see log.txt"
+    assert found.samples[0].scores["refusal@refusal"].value == "compliance"
+    assert [score.name for score in found.results.scores] == ["outcome", "refusal@refusal"]
 
 
 def test_without_inspect_ai(

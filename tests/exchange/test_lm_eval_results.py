@@ -30,10 +30,11 @@ from lm_eval.utils import (
 )
 
 from bfpo_bench.errors import UserError
-from bfpo_bench.exchange.lm_eval_about import file_part, model_folder
+from bfpo_bench.exchange.lm_eval_about import file_part, model_folder, moment
 from bfpo_bench.exchange.lm_eval_results import lm_eval_results, write_results
 from bfpo_bench.exchange.lm_eval_samples import export_lm_eval
 from bfpo_bench.runs.finished import FinishedRun
+from bfpo_bench.suite.tasks import TaskSpec, parse_task, read_yaml
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +123,50 @@ def test_a_task_that_has_changed_since_has_no_configuration(tmp_path: Path) -> N
     assert found["configs"][BENIGN] == {"task": BENIGN, "metadata": {"version": 3.0}}
 
 
+def own_task(folder: Path, more: str = "") -> TaskSpec:
+    """A task of the user's, with a date in it, which JSON has no word for."""
+    path = folder / "mine.yaml"
+    path.write_text(
+        "task: mine\ndataset_path: org/data\ntest_split: test\noutput_type: generate_until\n"
+        f"seen: 2026-01-02\n{more}metadata: {{version: 1.0, title: T, cell: helpfulness/generative, "
+        "family: f, documents: 1, prompt_tokens: 1, source: s, licence: mit, prompts: benign}\n"
+    )
+    return parse_task(path, read_yaml(path))
+
+
+def test_what_happens_to_a_yaml_while_its_run_goes_on_fails_nothing(tmp_path: Path) -> None:
+    """It is told of as it was asked; changed or gone, it is not told of."""
+    run, spec = finished_run(tmp_path / "run"), own_task(tmp_path)
+    settings = run.manifest.settings
+    tasks = settings.tasks | {BENIGN: spec.identity}
+    run.manifest.settings = settings.model_copy(update={"tasks": tasks})
+
+    def told() -> dict[str, Any]:
+        written = write_results(run, {BENIGN: spec}).read_text()
+        found: dict[str, Any] = json.loads(written)["configs"][BENIGN]
+        return found
+
+    unknown = {"task": BENIGN, "metadata": {"version": 1.0}}
+    assert told()["seen"] == "2026-01-02"
+    own_task(tmp_path, "doc_to_text: other\n")
+    assert told() == unknown
+    spec.path.write_text("task: [")
+    assert told() == unknown
+    spec.path.unlink()
+    assert told() == unknown
+
+
+@pytest.mark.parametrize("session", [{}, {"started": "2026-91-02T03:04:05"}, {"started": None}])
+def test_a_session_that_says_no_time(tmp_path: Path, session: dict[str, Any]) -> None:
+    """As in a damaged manifest: the first that does counts."""
+    run = finished_run(tmp_path)
+    run.manifest.sessions.insert(0, session)
+    assert moment(run) == "2026-01-02T03-04-05"
+    run.manifest.sessions.pop()
+    assert moment(run) == "1970-01-01T00-00-00"
+    assert lm_eval_results(run, SPECS)["date"] == 0
+
+
 def test_data_are_named_as_the_hub_knows_them(results: dict[str, Any]) -> None:
     assert results["configs"][PAIRS]["dataset_path"] == "org/data"
     files = results["configs"][CHOICES]["dataset_kwargs"]["data_files"]
@@ -133,6 +178,16 @@ def test_it_is_strict_json(results: dict[str, Any]) -> None:
     """Where lm-eval would write NaN there is null."""
     json.dumps(results, allow_nan=False)
     assert results["results"][PAIRS]["likelihood_diff,none"] is None
+
+
+def test_so_are_samples(tmp_path: Path) -> None:
+    run = finished_run(tmp_path / "run")
+    path = run.folder.samples_file(CHOICES)
+    path.write_text(path.read_text().replace('"doc_hash"', '"bias": NaN, "doc_hash"'))
+    written = {p.name: p for p in export_lm_eval(run, SPECS, tmp_path / "out")}
+    told = written[f"samples_{CHOICES}_2026-01-02T03-04-05.jsonl"].read_text()
+    assert "NaN" not in told
+    assert json.loads(told.splitlines()[0])["bias"] is None
 
 
 def test_every_run_has_one_file_however_often_it_is_written(run: FinishedRun) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from exchange_runs import BENIGN, GATED, HARMFUL, SECRET, SPECS, finished_run, p
 from generative_runs import response
 
 from bfpo_bench.errors import UserError
+from bfpo_bench.exchange.lm_eval_samples import export_lm_eval
+from bfpo_bench.exchange.model_card import export_model_card
 from bfpo_bench.exchange.published import FILES, Published, export_dataset
 from bfpo_bench.runs.finished import FinishedRun
 from bfpo_bench.runs.jsonl import Appender
@@ -64,6 +67,18 @@ def test_every_document_of_every_task_is_there(
     found = loaded(published.folder, "documents", tmp_path)
     assert len(found) == sum(score.n for score in run.scores.tasks.values())
     assert {row["task"] for row in found} == set(run.scores.tasks)
+
+
+def test_a_run_without_generative_tasks_is_its_documents(run: FinishedRun, tmp_path: Path) -> None:
+    """A table without rows is none that `datasets` would load, so the card does not offer it."""
+    told = run.scores.tasks
+    choices = {task: told[task] for task in told if told[task].cell.endswith("discriminative")}
+    scores = run.scores.model_copy(update={"tasks": choices})
+    published = export_dataset(replace(run, scores=scores), SPECS, tmp_path / "out")
+    assert loaded(published.folder, "documents", tmp_path / "cache")
+    card = (published.folder / "README.md").read_text()
+    assert "responses = load_dataset" not in card
+    assert "path: responses.parquet" not in card
 
 
 def test_what_is_kept_back_is_null_and_says_why(rows: list[dict[str, Any]]) -> None:
@@ -155,3 +170,49 @@ def test_a_folder_that_cannot_be_written(run: FinishedRun, tmp_path: Path) -> No
     tmp_path.chmod(0o500)
     with pytest.raises(OSError):
         export_dataset(run, SPECS, tmp_path / "out")
+
+
+PLACE = "refusal@/home/jane/judges/refusal"
+
+
+@pytest.fixture
+def placed(tmp_path: Path) -> FinishedRun:
+    """A run whose judge of refusals was named by its folder, and with a request that failed."""
+    run = finished_run(tmp_path / "placed")
+    run.folder.verdicts_file("refusal").rename(run.folder.verdicts_file(PLACE))
+    run.manifest.judges[PLACE] = run.manifest.judges.pop("refusal")
+    said = f"no room at http://gpu-17:8000/v1 for '{prompt(GATED, 7)}', see /home/jane/log.txt"
+    with Appender(run.folder.responses_file) as file:
+        file.append(response(GATED, 7, "", error=said).dump())
+        file.append(response(BENIGN, 7, "", error=said).dump())
+    return replace(run, scores=run.scores.model_copy(update={"judges": ["harm", PLACE]}))
+
+
+def test_a_judge_s_folder_and_errors_are_told_of_without_places(
+    placed: FinishedRun, tmp_path: Path
+) -> None:
+    published = export_dataset(placed, SPECS, tmp_path / "out")
+    rows = loaded(published.folder, "responses", tmp_path / "cache")
+    assert "jane" not in json.dumps(rows)
+    assert [v["judge"] for v in of(rows, GATED)[0]["verdicts"]] == ["harm", "refusal@refusal"]
+    assert of(rows, GATED)[0]["response"] is not None
+    assert of(rows, GATED)[-1]["error"] == "[kept back]"
+    told = of(rows, BENIGN)[-1]["error"]
+    assert told == f"no room at http://[server]/v1 for '{prompt(GATED, 7)}', see log.txt"
+    for name in ("README.md", "scores.json", "run.json"):
+        assert "jane" not in (published.folder / name).read_text()
+
+
+def test_nor_do_the_other_forms(placed: FinishedRun, tmp_path: Path) -> None:
+    export_lm_eval(placed, SPECS, tmp_path)
+    export_model_card(placed, SPECS, tmp_path)
+    for path in tmp_path.rglob("*"):
+        ours = path.is_file() and "placed" not in path.parts
+        assert not ours or "jane" not in path.read_text()
+
+
+def test_somebody_s_own_card_is_not_written_over(run: FinishedRun, tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("mine")
+    with pytest.raises(UserError, match=r"holds other things \(README.md\)"):
+        export_dataset(run, SPECS, tmp_path)
+    assert (tmp_path / "README.md").read_text() == "mine"

@@ -91,3 +91,20 @@ def test_a_folder_that_may_not_be_looked_into(out: Path) -> None:
     (out / "one").chmod(0)
     assert list_runs(out)[1]
     (out / "one").chmod(0o700)
+
+
+def test_a_file_that_goes_while_it_is_counted(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the drafts of a run that is being worked on."""
+    draft = out / "one" / ".scores.json.7.tmp"
+    draft.write_text("half")
+    is_file = Path.is_file
+
+    def gone_after(path: Path, **how: bool) -> bool:
+        found = is_file(path, **how)
+        if path == draft:
+            path.unlink()
+        return found
+
+    monkeypatch.setattr(Path, "is_file", gone_after)
+    runs, unreadable = list_runs(out)
+    assert (len(runs), unreadable) == (1, [])
