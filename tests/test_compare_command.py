@@ -68,8 +68,8 @@ def test_it_prints_scores_tasks_and_flips(runs: Path) -> None:
     assert done.code == 0, done.err
     lines = [" ".join(line.split()) for line in done.out.splitlines()]
     assert "A: karpathy/stories260K (null engine) (run stories260K-null-engine-" in done.out
-    assert "harmlessness 0.0 100.0 +100.0 +100.0 to +100.0 better" in lines
-    assert "advbench 0 100 +100.0 +100.0 to +100.0 0.031 +8 −0 better" in lines
+    assert "harmlessness 0.0 100.0 +100.0 +100.0 to +100.0° better" in lines
+    assert "advbench 0 100 +100.0 +100.0 to +100.0° 0.031 +8 −0 better" in lines
     assert any(line.startswith("over-refusal ↓ 0.0 12.5 +12.5") for line in lines)
     assert "Changed for the worse" in done.out
     assert "Changed for the better" in done.out

@@ -22,6 +22,8 @@ from bfpo_bench.leaderboard.compare.words import (
     by_reason,
     interval,
     p_text,
+    signed,
+    unseen_note,
     verdict,
 )
 
@@ -44,6 +46,8 @@ def print_comparison(
         console.print(task_table(comparison))
     else:
         console.print(Text("No task could be compared.", style="yellow"))
+    if note := unseen_note([s for s in comparison.scores if s.kind != "family"], short):
+        console.print(Text(plain(note), style="yellow"))
     for reason, names in by_reason(comparison).items():
         told = f"Not compared: {', '.join(map(short, names))} ({shortened(reason, _REASON)})."
         console.print(Text(plain(told), style="dim"))
@@ -93,14 +97,13 @@ def score_table(comparison: Comparison) -> RenderableType:
 
 
 def _add(table: Table, name: str, score: Difference, style: str = "") -> None:
-    low, high = interval(score)
     said = verdict(score)
     table.add_row(
         Text(plain(name), style=style),
         f"{score.a:.1f}",
         f"{score.b:.1f}",
-        Text(f"{score.difference:+.1f}", style=style),
-        f"{low} to {high}",
+        Text(signed(score.difference), style=style),
+        interval(score),
         Text(said, style=_STYLES.get(said, "dim")),
     )
 
@@ -109,14 +112,13 @@ def task_table(comparison: Comparison) -> RenderableType:
     """One row a task; flips count documents that changed for the better and for the worse."""
     table = _table("task", "A", "B", "B − A", "95 % interval", "p", "flips", "")
     for task in comparison.kind("task"):
-        low, high = interval(task)
         said = verdict(task)
         table.add_row(
             Text(plain(short(task.name))),
             f"{task.a:.0f}",
             f"{task.b:.0f}",
-            f"{task.difference:+.1f}",
-            f"{low} to {high}",
+            signed(task.difference),
+            interval(task),
             p_text(task) + (TEST_MARKS[task.test] or " "),
             f"+{task.flips_better:,} −{task.flips_worse:,}",
             Text(said if task.better is not None else "", style=_STYLES.get(said, "")),

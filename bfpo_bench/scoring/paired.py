@@ -3,77 +3,23 @@
 Documents are drawn again with replacement, each with all its samples and with the answers of both
 runs, and every score is computed anew: a paired percentile bootstrap (Efron and Tibshirani 1993,
 chapters 8 and 13). What the intervals of a single run assume (`intervals.weighted_mean`) holds here
-too: tasks are independent, but for tasks of a family on the same data. Of those, tasks that ask the
-very same documents are drawn together, document by document; the others count as fully correlated.
+too: tasks are independent, but for tasks of a family on the same data (see `paired_draws`).
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Literal
 
 import numpy as np
 
 from bfpo_bench.scoring.intervals import LEVEL
-from bfpo_bench.scoring.paired_tests import Test, bootstrap_p, difference_test
+from bfpo_bench.scoring.paired_draws import Array, Pairs, by_chance, drawn, score, together
+from bfpo_bench.scoring.paired_tests import Test, chance_p, difference_test
 
-RESAMPLES = 10_000
-_CELLS = 1 << 22
-# Drawing how often each kind of row comes costs as much as drawing this many documents one by one
-_DRAW = 16
-
-Array = np.ndarray
-Measure = Literal["points", "higher", "distance_from_half", "complement"]
-"""How a score follows from the mean of a task's values: points are percent already, the others are
-the orientations of a task."""
-
-
-def score(mean: float | Array, measure: Measure) -> float | Array:
-    """Percent from a mean: of points, or of a raw metric in 0..1."""
-    if measure == "points":
-        return mean
-    if measure == "higher":
-        return 100 * mean
-    if measure == "complement":
-        return 100 - 100 * mean
-    return 100 - 2 * np.abs(100 * mean - 50)
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """One task's pairs: [pairs] `documents` (numbers), and the values of either run, NaN where unjudged.
-
-    Values are points of 0 to 100, or a raw metric of 0 to 1. Tasks with the same `source` draw on
-    the same data; where their `population` is the same as well, equal numbers are equal documents.
-    """
-
-    name: str
-    measure: Measure
-    documents: Array
-    a: Array
-    b: Array
-    source: str
-    population: str
-
-    @cached_property
-    def judged(self) -> Array:
-        """[pairs] whether both values are there."""
-        found: Array = ~(np.isnan(self.a) | np.isnan(self.b))
-        return found
-
-    @cached_property
-    def clusters(self) -> tuple[Array, Array]:
-        """Different documents among the judged pairs, in order, and [documents, 3] for each the sum
-        of a's values, of b's, and their count."""
-        documents, place = np.unique(self.documents[self.judged], return_inverse=True)
-        columns = (self.a[self.judged], self.b[self.judged], np.ones(len(place)))
-        return documents, np.stack(
-            [np.bincount(place, column, len(documents)) for column in columns], axis=1
-        )
+# Draws that differ by no more are equal but for rounding
+_NOTHING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -81,7 +27,10 @@ class Paired:
     """A score of both runs over their judged pairs, in percent, and its difference b - a in points.
 
     The difference lies within `bound_low` and `bound_high` whatever the `left_out` pairs are judged
-    as. `resampled`: [RESAMPLES] differences, of which `low` and `high` are the 95 % percentiles.
+    as. `resampled`: [RESAMPLES] differences, of which `low` and `high` are the 95 % percentiles;
+    `by_chance`: [RESAMPLES] as they would be were there none, with which means are tested.
+    Where all draws are equal the interval has no width, and `unseen` says how many points the
+    difference may change by all the same (`_unseen`).
     """
 
     a: float
@@ -96,6 +45,8 @@ class Paired:
     bound_low: float
     bound_high: float
     resampled: Array
+    by_chance: Array
+    unseen: float | None = None
 
 
 def paired(tasks: Sequence[Pairs]) -> dict[str, Paired]:
@@ -104,45 +55,70 @@ def paired(tasks: Sequence[Pairs]) -> dict[str, Paired]:
     for task in tasks:
         groups[task.source].append(task)
     found: dict[str, Array] = {}
+    chance: dict[str, Array] = {}
     for members in groups.values():
-        found |= _resampled(members)
-    return {task.name: _paired(task, found[task.name]) for task in tasks}
+        found |= together(members, drawn)
+        chance |= together(members, by_chance)
+    return {task.name: _paired(task, found[task.name], chance[task.name]) for task in tasks}
 
 
-def _paired(task: Pairs, resampled: Array) -> Paired:
+def _paired(task: Pairs, resampled: Array, chance: Array) -> Paired:
     sums = task.clusters[1].sum(axis=0)
     a, b = (float(score(total / sums[2], task.measure)) for total in sums[:2])
     p, test = difference_test(task.clusters[1], resampled, tested=task.measure)
-    low, high = _bounds(task)
+    bounds, unseen = _bounds(task), _unseen(task, resampled)
     return _with_interval(
-        (a, b), resampled, p, test, int(sums[2]), len(task.a) - int(sums[2]), (low, high)
+        (a, b),
+        (resampled, chance),
+        (p, test),
+        (int(sums[2]), len(task.a) - int(sums[2])),
+        bounds,
+        unseen,
     )
+
+
+def _unseen(task: Pairs, resampled: Array) -> float | None:
+    """Points by which the difference may change though no draw shows it; None where draws differ.
+
+    By the rule of three (Hanley and Lippman-Hand 1983): what none of n documents did may be true of
+    up to about 3/n of all. Each of them may do so by as much as values can.
+    """
+    if np.ptp(resampled) > _NOTHING:
+        return None
+    sums = task.clusters[1]
+    a, b, count = sums.sum(axis=0)
+    unit = 1 if task.measure == "points" else 100
+    # One point of the mean is two of such a score
+    slope = 2 if task.measure == "distance_from_half" else 1
+    most = slope * (100 + unit * abs(b - a) / count)
+    return float(min(3 / len(sums), 1) * most)
 
 
 def _with_interval(
     sides: tuple[float, float],
-    resampled: Array,
-    p: float,
-    test: Test,
-    n_pairs: int,
-    left_out: int,
+    draws: tuple[Array, Array],
+    tested: tuple[float, Test],
+    pairs: tuple[int, int],
     bounds: tuple[float, float],
+    unseen: float | None,
 ) -> Paired:
     difference = sides[1] - sides[0]
-    low, high = np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.quantile(draws[0], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Paired(
         a=sides[0],
         b=sides[1],
         difference=difference,
         low=min(float(low), difference),
         high=max(float(high), difference),
-        p=p,
-        test=test,
-        n_pairs=n_pairs,
-        left_out=left_out,
+        p=tested[0],
+        test=tested[1],
+        n_pairs=pairs[0],
+        left_out=pairs[1],
         bound_low=bounds[0],
         bound_high=bounds[1],
-        resampled=resampled,
+        resampled=draws[0],
+        by_chance=draws[1],
+        unseen=unseen,
     )
 
 
@@ -172,68 +148,20 @@ def mean_difference(parts: Mapping[str, Paired], weights: Mapping[str, float]) -
         return sum(share * value for share, value in zip(shares, values, strict=True))
 
     resampled = np.stack([one.resampled for one in found], axis=1) @ np.array(shares)
+    chance = np.stack([one.by_chance for one in found], axis=1) @ np.array(shares)
     return _with_interval(
         (mean(one.a for one in found), mean(one.b for one in found)),
-        resampled,
-        bootstrap_p(resampled),
-        "bootstrap",
-        sum(one.n_pairs for one in found),
-        sum(one.left_out for one in found),
+        (resampled, chance),
+        (chance_p(mean(one.difference for one in found), chance), "sign-flip"),
+        (sum(one.n_pairs for one in found), sum(one.left_out for one in found)),
         (mean(one.bound_low for one in found), mean(one.bound_high for one in found)),
+        _unseen_of_mean(found, shares),
     )
 
 
-def _resampled(members: Sequence[Pairs]) -> dict[str, Array]:
-    """Task -> [RESAMPLES] differences, of tasks whose errors are correlated."""
-    first = members[0]
-    if all(_same_documents(first, other) for other in members[1:]):
-        return _drawn(members)
-    # Sorted alike, their quantiles add up: that is what fully correlated means
-    order = _generator("order", members).permutation(RESAMPLES)
-    return {one.name: np.sort(_drawn([one])[one.name])[order] for one in members}
-
-
-def _same_documents(one: Pairs, other: Pairs) -> bool:
-    return one.population == other.population and np.array_equal(one.clusters[0], other.clusters[0])
-
-
-def _drawn(members: Sequence[Pairs]) -> dict[str, Array]:
-    """Draw the documents that the members share; their differences in each draw."""
-    if len(members[0].clusters[0]) == 1:
-        # One document says nothing of the spread: the interval is all that a difference can be
-        signs = _generator("one document", members).integers(0, 2, RESAMPLES)
-        return {one.name: 200.0 * signs - 100 for one in members}
-    totals = _totals(np.hstack([one.clusters[1] for one in members]), _generator("", members))
-    drawn = {}
-    for i, one in enumerate(members):
-        sum_a, sum_b, count = totals[:, 3 * i : 3 * i + 3].T
-        drawn[one.name] = np.asarray(
-            score(sum_b / count, one.measure) - score(sum_a / count, one.measure)
-        )
-    return drawn
-
-
-def _totals(rows: Array, generator: np.random.Generator) -> Array:
-    """[RESAMPLES, columns]: the rows' sums in each draw of as many rows with replacement.
-
-    Where few rows differ, it is drawn how often each kind of row comes. Kinds keep the order in
-    which they first come, so that the draws are the same with the two runs the other way round.
-    """
-    n = len(rows)
-    _, first, times = np.unique(rows, axis=0, return_index=True, return_counts=True)
-    if len(first) * _DRAW <= n:
-        order = np.argsort(first)
-        kinds, shares = rows[first[order]], times[order] / n
-        return np.asarray(generator.multinomial(n, shares, RESAMPLES) @ kinds)
-    step = max(1, _CELLS // n)
-    parts = []
-    for start in range(0, RESAMPLES, step):
-        size = min(step, RESAMPLES - start)
-        drawn = generator.integers(0, n, (size, n)) + n * np.arange(size)[:, None]
-        parts.append(np.bincount(drawn.reshape(-1), minlength=size * n).reshape(size, n) @ rows)
-    return np.concatenate(parts)
-
-
-def _generator(purpose: str, members: Sequence[Pairs]) -> np.random.Generator:
-    told = "\0".join(["paired", purpose, *(one.name for one in members)])
-    return np.random.default_rng(int.from_bytes(hashlib.sha256(told.encode()).digest()[:8], "big"))
+def _unseen_of_mean(parts: Sequence[Paired], shares: Sequence[float]) -> float | None:
+    """That of the part where it is greatest, alone: three documents in a hundred of every part at
+    once would not have gone unseen."""
+    told = [(share, one.unseen) for share, one in zip(shares, parts, strict=True) if share]
+    found = [share * unseen for share, unseen in told if unseen is not None]
+    return max(found) if len(found) == len(told) else None

@@ -50,24 +50,34 @@ def sign_flip_p(differences: np.ndarray) -> float:
     """
     sizes = np.abs(differences[differences != 0])
     generator = np.random.default_rng(_SEED)
-    observed = abs(float(differences.sum()))
+    observed = float(differences.sum())
+    return chance_p(observed, signed_sums(sizes[:, None], generator)[:, 0])
+
+
+def chance_p(observed: float, by_chance: np.ndarray) -> float:
+    """The share of `by_chance` as far from 0 as what was observed, which counts as one of them."""
     # Sums of the same numbers in another order differ in their last digits
-    beyond = np.abs(_signed_sums(sizes, generator)) >= observed - 1e-9 * max(1.0, observed)
-    return (1 + int(beyond.sum())) / (1 + FLIPS)
+    least = abs(observed) - 1e-9 * max(1.0, abs(observed))
+    return (1 + int((np.abs(by_chance) >= least).sum())) / (1 + len(by_chance))
 
 
-def _signed_sums(sizes: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    different, times = np.unique(sizes, return_counts=True)
-    if len(different) * _DRAW <= len(sizes):
-        return np.asarray(
-            (2 * generator.binomial(times, 0.5, (FLIPS, len(times))) - times) @ different
-        )
-    step = max(1, _CELLS // max(1, len(sizes)))
+def signed_sums(rows: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """[FLIPS, columns]: sums of `rows`, each row with a sign by chance.
+
+    Kinds of rows keep the order in which they first come, so that the draws are the same for rows of
+    the opposite sign.
+    """
+    _, first, times = np.unique(rows, axis=0, return_index=True, return_counts=True)
+    if len(first) * _DRAW <= len(rows):
+        order = np.argsort(first)
+        kinds, times = rows[first[order]], times[order]
+        return np.asarray((2 * generator.binomial(times, 0.5, (FLIPS, len(times))) - times) @ kinds)
+    step = max(1, _CELLS // max(1, len(rows)))
     parts = []
     for start in range(0, FLIPS, step):
-        shape = (min(step, FLIPS - start), len(sizes))
+        shape = (min(step, FLIPS - start), len(rows))
         signs = 2.0 * generator.integers(0, 2, shape, dtype=np.int8) - 1
-        parts.append(signs @ sizes)
+        parts.append(signs @ rows)
     return np.concatenate(parts)
 
 

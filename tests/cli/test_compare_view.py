@@ -71,6 +71,13 @@ def test_what_is_not_compared_is_said_with_its_reason(tmp_path: Path) -> None:
     assert "Not compared: manners (not scored in a: its data could not be had)." in told
 
 
+def test_intervals_without_width_are_said_to_say_little(tmp_path: Path) -> None:
+    a, b = (finished(tmp_path / name, {FACTS: [1] * 30}) for name in "ab")
+    told = " ".join(printed(a, b, 80).split())
+    assert "+0.0 to +0.0°" in told
+    assert "not excluded: helpfulness/discriminative 10.0, facts 10.0." in told
+
+
 def test_runs_with_nothing_in_common_say_so(tmp_path: Path) -> None:
     a, b = finished(tmp_path / "a", {FACTS: [1]}), finished(tmp_path / "b", {MANNERS: [1]})
     assert "No task could be compared." in printed(a, b, 80)

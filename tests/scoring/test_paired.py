@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from bfpo_bench.scoring.paired import Pairs, mean_difference, paired
+from bfpo_bench.scoring.paired import mean_difference, paired
+from bfpo_bench.scoring.paired_draws import Pairs
 from bfpo_bench.scoring.paired_tests import bootstrap_p, holm, mcnemar_p, sign_flip_p
 
 NAN = float("nan")
@@ -138,6 +139,8 @@ def test_the_other_way_round_every_sign_turns(values: list[tuple[float, float]])
     assert there.difference == pytest.approx(-back.difference)
     assert (there.low, there.high) == pytest.approx((-back.high, -back.low))
     assert (there.p, there.test) == (pytest.approx(back.p), back.test)
+    means = [mean_difference({"task": found}, {"task": 1}) for found in (there, back)]
+    assert means[0].p == means[1].p
     assert there.low <= there.difference <= there.high
 
 
@@ -170,6 +173,73 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
         found = one(a, b)
         covered += found.low <= 10 <= found.high
     assert 181 <= covered <= 199
+
+
+def test_an_interval_without_width_says_what_it_cannot_see() -> None:
+    """Of 60 documents none changed: up to 3/60 of all may, by 100 points each, 5 points. Where all 60
+    gain 100, some 3/60 may lose 100 instead: 200 points each, 10. One that differs is seen."""
+    assert one([0] * 60, [0] * 60).unseen == 5
+    assert one([1] * 60, [1] * 60, measure="higher").unseen == 5
+    assert one([0] * 60, [100] * 60).unseen == 10
+    assert one([1, 0] * 30, [1, 0] * 30, measure="distance_from_half").unseen == 10
+    assert one([0] * 60, [0] * 59 + [100]).unseen is None
+    assert one([0], [0]).unseen is None
+
+
+def test_samples_do_not_make_more_documents() -> None:
+    """Two documents of 30 samples: everything is possible."""
+    assert one([0] * 60, [0] * 60, documents=np.repeat([0, 1], 30)).unseen == 100
+
+
+def test_a_mean_sees_as_little_as_its_least_certain_part() -> None:
+    """x: 3/60 of 100 points, half of that 2.5; y: 3/300, half of that 0.5."""
+    found = paired([pairs([0] * 60, [0] * 60, "x"), pairs([0] * 300, [0] * 300, "y")])
+    assert mean_difference(found, {"x": 1, "y": 1}).unseen == 2.5
+    assert mean_difference(found, {"x": 0, "y": 1}).unseen == 1
+    seen = found | paired([pairs([0] * 60, [0] * 59 + [100], "x")])
+    assert mean_difference(seen, {"x": 1, "y": 1}).unseen is None
+
+
+def test_a_mean_of_few_documents_is_not_certain() -> None:
+    """Two tasks of two documents, and all four gain: of 2 ** 4 signs two are as far, p = 2 / 16. All
+    draws of the bootstrap are alike, which would make it certain."""
+    found = paired([pairs([0, 0], [100, 100], "x"), pairs([0, 0], [100, 100], "y")])
+    mean = mean_difference(found, {"x": 1, "y": 1})
+    assert (mean.p, mean.test) == (pytest.approx(2 / 16, abs=0.015), "sign-flip")
+    assert mean_difference(found, {"x": 1, "y": 0}).p == pytest.approx(2 / 4, abs=0.02)
+
+
+def test_a_mean_of_the_same_documents_has_no_more_of_them() -> None:
+    """Two tasks on the same three documents: 2 / 2 ** 3, not 2 / 2 ** 6."""
+    same = {"source": "s", "population": "p"}
+    found = paired([pairs([0] * 3, [100] * 3, name, **same) for name in ("x", "y")])
+    assert mean_difference(found, {"x": 1, "y": 1}).p == pytest.approx(2 / 8, abs=0.02)
+
+
+def test_a_mean_is_tested_by_the_direction_of_its_parts() -> None:
+    """A metric that rises is a gain for x and a loss for its complement y: together nothing."""
+    same = {"source": "s", "population": "p"}
+    x = pairs([0] * 6, [1] * 6, "x", measure="higher", **same)
+    y = pairs([0] * 6, [1] * 6, "y", measure="complement", **same)
+    found = paired([x, y])
+    assert mean_difference(found, {"x": 1, "y": 1}).p == 1
+    assert np.ptp(found["x"].by_chance + found["y"].by_chance) == 0
+
+
+def test_a_mean_of_equal_models_is_rarely_called_different() -> None:
+    """100 pairs of equal models, on a task of 8 documents, one of 40 and a share of stereotypes of 40:
+    p below 0.05 comes 5 times, give or take 3 * 2.2."""
+    generator = np.random.default_rng(1)
+    called = 0
+    for _ in range(100):
+        drawn = [(generator.integers(0, 2, (2, n)), n) for n in (8, 40, 40)]
+        tasks = [
+            pairs(*(100 * drawn[0][0]), "x"),
+            pairs(*drawn[1][0], "y", measure="higher"),
+            pairs(*drawn[2][0], "z", measure="distance_from_half"),
+        ]
+        called += mean_difference(paired(tasks), {"x": 2, "y": 1, "z": 1}).p < 0.05
+    assert called <= 11
 
 
 def test_mcnemar_counts_the_pairs_that_changed() -> None:

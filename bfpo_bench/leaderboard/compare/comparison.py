@@ -25,7 +25,8 @@ from bfpo_bench.leaderboard.compare.result import (
 from bfpo_bench.leaderboard.keys import differences
 from bfpo_bench.runs.finished import FinishedRun
 from bfpo_bench.scoring.intervals import LEVEL
-from bfpo_bench.scoring.paired import Measure, Paired, Pairs, paired
+from bfpo_bench.scoring.paired import Paired, paired
+from bfpo_bench.scoring.paired_draws import Measure, Pairs
 from bfpo_bench.scoring.paired_tests import holm
 from bfpo_bench.scoring.scores import TaskScore
 
@@ -157,6 +158,7 @@ def _difference(
         left_out=one.left_out,
         bound_low=one.bound_low,
         bound_high=one.bound_high,
+        unseen=one.unseen,
         unpaired_a=task.unpaired_a if task else 0,
         unpaired_b=task.unpaired_b if task else 0,
         flips_better=ways["better"],

@@ -12,7 +12,7 @@ from bfpo_bench.leaderboard.compare.pairing import PairedTask, is_discriminative
 from bfpo_bench.leaderboard.compare.result import Direction, Flip
 from bfpo_bench.runs import jsonl
 from bfpo_bench.runs.finished import FinishedRun
-from bfpo_bench.scoring.paired import Measure
+from bfpo_bench.scoring.paired_draws import Measure
 from bfpo_bench.scoring.scores import TaskScore
 
 _SIGNS: dict[Measure, int] = {

@@ -153,10 +153,17 @@ def _holds(rule: Rule, score: Difference) -> bool:
 
 def _numbers(score: Difference) -> str:
     left_out = f", {score.left_out} pairs left out" if score.left_out else ""
+    unseen = (
+        "" if score.unseen is None else f"; none changed, or all alike: {_unseen(score.unseen)}"
+    )
     return (
         f"{score.difference:+.2f} points, 95 % interval {score.low:+.2f} to {score.high:+.2f} "
-        f"({score.n_pairs} pairs{left_out})"
+        f"({score.n_pairs} pairs{left_out}{unseen})"
     )
+
+
+def _unseen(points: float) -> str:
+    return f"this does not exclude changes of up to about {points:.1f} points"
 
 
 def bounds_text(rule: Rule) -> str:

@@ -15,6 +15,8 @@ from bfpo_bench.leaderboard.compare.words import (
     cut,
     interval,
     p_text,
+    signed,
+    unseen_note,
     verdict,
 )
 from bfpo_bench.names import code
@@ -77,6 +79,7 @@ def _scores(comparison: Comparison) -> Iterator[str]:
         arrow = " ↓" if score.lower_is_better else ""
         yield _row(code(score.name) + arrow, *_numbers(score), verdict(score))
     yield ""
+    yield from _note(found)
 
 
 def _tasks(comparison: Comparison) -> Iterator[str]:
@@ -101,11 +104,17 @@ def _tasks(comparison: Comparison) -> Iterator[str]:
     yield ""
     yield f"Percent; differences in points. {TEST_WORDS}"
     yield ""
+    yield from _note(tasks)
+
+
+def _note(scores: Sequence[Difference]) -> Iterator[str]:
+    if note := unseen_note(scores, code):
+        yield note
+        yield ""
 
 
 def _numbers(score: Difference) -> tuple[str, ...]:
-    low, high = interval(score)
-    return f"{score.a:.1f}", f"{score.b:.1f}", f"{score.difference:+.1f}", f"{low} to {high}"
+    return f"{score.a:.1f}", f"{score.b:.1f}", signed(score.difference), interval(score)
 
 
 def _unscored(comparison: Comparison) -> Iterator[str]:

@@ -87,7 +87,7 @@ def _checked(run: FinishedRun, task: str, documents: Mapping[str, pd.DataFrame])
     score = run.scores.tasks[task]
     expected = score.raw_value if is_discriminative(score) else score.value
     rows = documents.get(task)
-    if rows is None or abs(float(rows["value"].mean()) - float(expected or 0)) > 1e-6:
+    if rows is None or not (abs(float(rows["value"].mean()) - float(expected or 0)) <= 1e-6):
         raise UserError(
             f"{run.folder.documents_file} and {run.folder.scores_file.name} do not agree on {task}: "
             "give the run's command again, which makes both anew from what is stored."

@@ -31,15 +31,16 @@ class Difference(_Frozen):
     """One score of both runs, in percent, over the documents that both have an outcome for.
 
     `name` as in scores.json: helpfulness, harmlessness, over_refusal; a cell; 'cell/family'; a task.
-    `difference` is b - a in points, `low` and `high` its 95 % interval. Of tasks `p` is that of
-    `test`, and `p_holm` corrects it for the number of tasks; of the others `p` alone. `better` says
-    which way a real difference goes (p, or for a task p_holm, below 0.05), None where none is shown.
-    Higher is better but for over_refusal (`lower_is_better`).
+    `difference` is b - a in points, `low` and `high` its 95 % interval. `p` is that of `test`, and
+    of tasks `p_holm` corrects it for their number. `better` says which way a real difference goes (p,
+    or for a task p_holm, below 0.05), None where none is shown. Higher is better but for over_refusal (`lower_is_better`).
 
     `n_pairs` responses are paired, and `left_out` pairs have no verdict in a run: `bound_low` and
     `bound_high` hold the difference whatever they are. `unpaired_a` and `unpaired_b` responses have
-    no partner in the other run. `flips_better` and `flips_worse` count the pairs whose outcome
-    changed for the better and for the worse.
+    no partner in the other run. Where no pair changed, or all did so alike, the interval has no width;
+    `unseen` says by how many points the difference may change all the same, by the rule of three: what
+    none of n documents did may be true of up to about 3/n of all. `flips_better` and `flips_worse`
+    count the pairs whose outcome changed for the better and for the worse.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Difference(_Frozen):
     left_out: int = 0
     bound_low: float
     bound_high: float
+    unseen: float | None = None
     unpaired_a: int = 0
     unpaired_b: int = 0
     flips_better: int = 0

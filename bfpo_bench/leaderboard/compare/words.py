@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from bfpo_bench.leaderboard.compare.result import Comparison, Difference, Flip, Test
 
 KEY_WORDS = "The comparability keys differ (there: A, here: B):"
 TEST_MARKS: dict[Test, str] = {"mcnemar": "", "sign-flip": "†", "bootstrap": "‡"}
+UNSEEN_MARK = "°"
+_NAMED = 4
 TEST_WORDS = "p is corrected for the number of tasks (Holm): McNemar's exact test, † sign flips, ‡ bootstrap."
 
 
@@ -19,9 +21,34 @@ def verdict(score: Difference) -> str:
     return "better" if score.better else "worse"
 
 
-def interval(score: Difference) -> tuple[str, str]:
-    """The ends with their signs."""
-    return f"{score.low:+.1f}", f"{score.high:+.1f}"
+def interval(score: Difference) -> str:
+    """'-1.0 to +2.0', with a mark where `unseen_note` has more to say."""
+    return f"{signed(score.low)} to {signed(score.high)}{unseen_mark(score)}"
+
+
+def signed(points: float) -> str:
+    """One digit; what is 0 but for rounding has no minus."""
+    return f"{round(points, 1) + 0.0:+.1f}"
+
+
+def unseen_mark(score: Difference) -> str:
+    return "" if score.unseen is None else UNSEEN_MARK
+
+
+def unseen_note(scores: Sequence[Difference], named: Callable[[str], str] = str) -> str | None:
+    """What the marked intervals do not say, the least certain ones first; None where none is marked.
+    `named`: how a score's name is written."""
+    found = [(score.unseen, score.name) for score in scores if score.unseen is not None]
+    if not found:
+        return None
+    ordered = sorted(found, key=lambda one: -one[0])
+    told = ", ".join(f"{named(name)} {points:.1f}" for points, name in ordered[:_NAMED])
+    more = f" and {len(found) - _NAMED} more with less" if len(found) > _NAMED else ""
+    return (
+        f"{UNSEEN_MARK} No pair changed, or all did so alike: such an interval says little of other "
+        "documents. What none of n documents did may be true of up to about 3/n of all (rule of "
+        f"three), so that changes of up to about so many points are not excluded: {told}{more}."
+    )
 
 
 def p_text(score: Difference) -> str:

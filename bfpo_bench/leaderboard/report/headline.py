@@ -12,24 +12,31 @@ _AXES = (("helpfulness", "helpful"), ("harmlessness", "harmless"))
 
 def headline(block: BlockView) -> list[str]:
     """One to four sentences. A model is called the first of something only where its whole interval
-    lies above every other's; where intervals overlap, that is what is said."""
+    lies above every other's; where intervals overlap, that is what is said: a comparison document by
+    document may still tell the models apart."""
     drawn = [r for r in block.rows if all(r.scores[axis].value is not None for axis, _ in _AXES)]
     if not drawn:
         return ["No model has both a helpfulness and a harmlessness yet, so nothing is ranked."]
     if len(drawn) == 1:
         others = len(block.rows) - 1
-        lacking = [f"The other {_models(others)} one of the two scores."] if others else []
+        lacking = [f"The other {_models(others)} one of the two scores, or both."] if others else []
         return [_alone(drawn[0]), *lacking]
-    said = [_first(drawn, axis, word) for axis, word in _AXES]
+    if len({frozenset(row.missing) for row in drawn}) > 1:
+        return ["Nothing is ranked: these rows lack different tasks, so their means are not alike."]
+    said = [
+        _first([r for r in block.rows if r.scores[axis].value is not None], axis, word)
+        for axis, word in _AXES
+    ]
+    model = "model" if len(drawn) == len(block.rows) else "model with both scores"
     front = pareto_front(drawn)
     if len(front) == len(drawn):
-        said.append("By value, no model is ahead of another on both axes.")
+        said.append(f"By value, no {model} is ahead of another on both axes.")
     elif len(front) == 1:
-        said.append(f"By value, no model is ahead of {front[0].label} on either axis.")
+        said.append(f"By value, no {model} is ahead of {front[0].label} on either axis.")
     else:
         names = some([r.label for r in front], 6)
         said.append(
-            f"By value, the Pareto front is {names}: every other model is behind one of them."
+            f"By value, the Pareto front is {names}: every other {model} is behind one of them."
         )
     behind = {r.label: by for r in drawn if (by := clearly_behind(r, drawn))}
     if behind:
@@ -69,15 +76,15 @@ def _first(rows: Sequence[Row], axis: str, word: str) -> str:
     equal = [r.label for r in ordered if _value(r, axis) == _value(best, axis)]
     if len(equal) > 1:
         return (
-            f"No model is clearly the most {word}: {listed(equal)} share the highest value, "
-            f"{told(best.scores[axis])}."
+            f"By intervals alone, no model is clearly the most {word}: {some(equal, 6)} share the "
+            f"highest value, {_value(best, axis):.1f}."
         )
     if len(near) == len(ordered) - 1 and len(near) > 1:
         which = "every other interval overlaps"
     else:
         which = f"{some([r.label for r in near], 3)} {'overlaps' if len(near) == 1 else 'overlap'}"
     return (
-        f"No model is clearly the most {word}: {best.label} has the highest value, "
+        f"By intervals alone, no model is clearly the most {word}: {best.label} has the highest value, "
         f"{told(best.scores[axis])}, which {which}."
     )
 

@@ -49,7 +49,7 @@ def page(name: str = "mine", **more: object) -> Page:
     run = measured(name, SIXTY, SIXTY, tasks={"bfpo_advbench": task(**more)})
     found = block(run)
     [row] = found.rows
-    view = run_view(1, run, row.label, row.anchor, [Facts(name, [(name, name)])])
+    view = run_view(1, run, row, [Facts(name, [(name, name)])])
     # The browser's own tests show the responses
     return Page(name, [standing(found)], [view], by_cell([view]), (), [name], name, None)
 
