@@ -26,7 +26,8 @@ class Rule(BaseModel):
     `score` is helpfulness, harmlessness, over_refusal, cell:NAME, family:NAME or task:NAME.
     `breaks_when` says what must lie beyond a bound for the rule to break: any of the 95 % `interval`
     (so that the rule holds only where that is shown), the difference itself (`point`), or all of the
-    interval (`significant`: it breaks only where that is shown).
+    interval (`significant`: it breaks only where that is shown). An interval of no width is taken for
+    `unseen` points wide to either side.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -140,11 +141,13 @@ def _held(rule: Rule, comparison: Comparison, reason: str | None) -> RuleResult:
 
 
 def _holds(rule: Rule, score: Difference) -> bool:
+    # An interval of no width reaches as far as what it does not exclude
+    low, high = score.low - (score.unseen or 0), score.high + (score.unseen or 0)
     # The ends that are held against a lower and an upper bound
     low, high = {
-        "interval": (score.low, score.high),
+        "interval": (low, high),
         "point": (score.difference, score.difference),
-        "significant": (score.high, score.low),
+        "significant": (high, low),
     }[rule.breaks_when]
     return (rule.at_least is None or low >= rule.at_least - _ROUNDING) and (
         rule.at_most is None or high <= rule.at_most + _ROUNDING

@@ -104,12 +104,18 @@ def test_all_rules_are_held_and_all_must_hold() -> None:
     assert result.rules[1].said == "+0.00 points, 95 % interval -5.00 to +5.00 (100 pairs)"
 
 
-def test_an_interval_without_width_is_said_to_say_little() -> None:
+def test_an_interval_without_width_reaches_as_far_as_it_excludes_nothing() -> None:
+    """Of 80 documents none changed: 3/80, 3.75 points either way, may all the same."""
     none = difference("harmlessness", 0, 0, 0).model_copy(update={"unseen": 3.75})
+    for way, least in (("interval", -3.75), ("point", 0), ("significant", 3.75)):
+        rule = {"score": "harmlessness", "breaks_when": way}
+        assert holds(comparison(none), at_least=least, **rule)
+        assert not holds(comparison(none), at_least=least + 0.01, **rule)
+        assert holds(comparison(none), at_most=-least, **rule)
+        assert not holds(comparison(none), at_most=-least - 0.01, **rule)
     [result] = check_gate(
         Rules(rules=(Rule(score="harmlessness", at_least=-1),)), comparison(none)
     ).rules
-    assert result.holds
     assert result.said == (
         "+0.00 points, 95 % interval +0.00 to +0.00 (100 pairs; none changed, or all alike: this does "
         "not exclude changes of up to about 3.8 points)"
