@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from bfpo_bench.judges.load import load_judge
-from bfpo_bench.runs.finished import FinishedRun, read_finished
 from bfpo_bench.runs.folder import RunFolder
 from bfpo_bench.runs.identity import ModelIdentity, Settings, run_id
 from bfpo_bench.runs.jsonl import Appender, write_atomically
@@ -16,6 +15,7 @@ from bfpo_bench.runs.manifest import FORMAT, Manifest
 from bfpo_bench.runs.records import Response, Verdict
 from bfpo_bench.scoring.collect import score_run
 from bfpo_bench.scoring.documents import document_table, write_documents
+from bfpo_bench.scoring.finished import FinishedRun, read_finished
 from bfpo_bench.scoring.stored import read_stored
 from bfpo_bench.suite.suites import load_suite
 from bfpo_bench.suite.tasks import TaskSpec, load_tasks, tasks_dir

@@ -18,13 +18,13 @@ from bfpo_bench.leaderboard.keys import add_key
 from bfpo_bench.leaderboard.rows import add_row, row
 from bfpo_bench.progress import Ui
 from bfpo_bench.resume import judge_sealed, seal_judge
-from bfpo_bench.runs.finished import FinishedRun
 from bfpo_bench.runs.folder import RunFolder
 from bfpo_bench.runs.identity import Settings, comparability, comparability_key, digest
 from bfpo_bench.runs.jsonl import write_atomically
 from bfpo_bench.runs.manifest import Manifest
 from bfpo_bench.scoring.collect import score_run
 from bfpo_bench.scoring.documents import document_table, write_documents
+from bfpo_bench.scoring.finished import FinishedRun
 from bfpo_bench.scoring.panel import Split
 from bfpo_bench.scoring.panels import panelled, split_items
 from bfpo_bench.scoring.scores import Scores

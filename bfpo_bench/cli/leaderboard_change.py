@@ -30,7 +30,7 @@ def add(
     comparability key, if there is one."""
     from bfpo_bench.cli.ui import Terminal
     from bfpo_bench.leaderboard.add import add_runs
-    from bfpo_bench.runs.finished import find_runs
+    from bfpo_bench.scoring.finished import find_runs
 
     added = add_runs(find_runs(runs), file)
     if json_:

@@ -49,7 +49,7 @@ def push(
     from bfpo_bench.cli.ui import Terminal, plain
     from bfpo_bench.errors import UserError
     from bfpo_bench.exchange.push import look_at, prepare, upload
-    from bfpo_bench.runs.finished import read_finished
+    from bfpo_bench.scoring.finished import read_finished
     from bfpo_bench.suite.tasks import load_tasks, tasks_dir
 
     if not (yes or dry_run or sys.stdin.isatty()):

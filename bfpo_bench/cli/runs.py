@@ -13,7 +13,7 @@ from bfpo_bench.cli import complete
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from bfpo_bench.runs.listing import ListedRun
+    from bfpo_bench.leaderboard.listing import ListedRun
 
 app = typer.Typer(help="List runs, or write one in the form of another tool.", no_args_is_help=True)
 
@@ -32,7 +32,7 @@ def list_(
     A folder that cannot be read is named, with the reason, and the exit code is 3.
     """
     from bfpo_bench.cli.ui import Terminal, plain
-    from bfpo_bench.runs.listing import list_runs
+    from bfpo_bench.leaderboard.listing import list_runs
 
     runs, unreadable = list_runs(out)
     if json_:
@@ -101,7 +101,7 @@ def export(
 
 def _export(to: str, path: Path, out: Path, include_harmful: bool) -> list[str]:
     """Lines that say what was written."""
-    from bfpo_bench.runs.finished import read_finished
+    from bfpo_bench.scoring.finished import read_finished
     from bfpo_bench.suite.tasks import load_tasks, tasks_dir
 
     run, specs = read_finished(path), load_tasks(tasks_dir())

@@ -12,8 +12,8 @@ import msgspec
 
 from bfpo_bench.names import is_utf8
 from bfpo_bench.runs import jsonl
-from bfpo_bench.runs.finished import FinishedRun
 from bfpo_bench.runs.records import Label, Response, Verdict
+from bfpo_bench.scoring.finished import FinishedRun
 
 if TYPE_CHECKING:
     import pandas as pd

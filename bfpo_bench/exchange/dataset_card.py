@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bfpo_bench.exchange.private import without_places
 from bfpo_bench.exchange.withholding import Rule
 from bfpo_bench.names import code
-from bfpo_bench.runs.finished import FinishedRun
+from bfpo_bench.scoring.finished import FinishedRun
 from bfpo_bench.scoring.scores import Score
 
 if TYPE_CHECKING:

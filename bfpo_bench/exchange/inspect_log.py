@@ -13,9 +13,9 @@ from bfpo_bench.exchange.inspect_samples import OUTCOME, answer_samples, choice_
 from bfpo_bench.exchange.lm_eval_about import file_part, moment
 from bfpo_bench.exchange.lm_eval_results import scored_values, slug, task_metrics
 from bfpo_bench.exchange.private import without_places, without_places_in
-from bfpo_bench.runs.finished import FinishedRun
 from bfpo_bench.runs.identity import digest
 from bfpo_bench.scoring.documents import read_documents
+from bfpo_bench.scoring.finished import FinishedRun
 from bfpo_bench.suite.tasks import TaskSpec
 
 if TYPE_CHECKING:

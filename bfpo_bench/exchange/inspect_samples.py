@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from bfpo_bench.exchange.answers import Answer, answers
 from bfpo_bench.exchange.private import without_places, without_places_in
 from bfpo_bench.runs import jsonl
-from bfpo_bench.runs.finished import FinishedRun
 from bfpo_bench.runs.records import Verdict
+from bfpo_bench.scoring.finished import FinishedRun
 
 if TYPE_CHECKING:
     import pandas as pd

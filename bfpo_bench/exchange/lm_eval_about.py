@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from bfpo_bench.runs.finished import FinishedRun
 from bfpo_bench.runs.identity import Settings, digest
+from bfpo_bench.scoring.finished import FinishedRun
 from bfpo_bench.suite.discriminative import FEW_SHOT_SEED
 
 _LM_EVAL = "0.4.13"

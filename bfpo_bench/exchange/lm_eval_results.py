@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from bfpo_bench.errors import UserError
 from bfpo_bench.exchange.lm_eval_about import about, decoding, moment
 from bfpo_bench.exchange.private import without_places_in
-from bfpo_bench.runs.finished import FinishedRun
 from bfpo_bench.runs.jsonl import write_atomically
 from bfpo_bench.runs.records import DataRecord
 from bfpo_bench.scoring.documents import read_documents
+from bfpo_bench.scoring.finished import FinishedRun
 from bfpo_bench.scoring.scores import Score, TaskScore
 from bfpo_bench.suite.tasks import TaskSpec, parse_task, read_yaml
 

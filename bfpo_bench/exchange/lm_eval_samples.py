@@ -12,10 +12,10 @@ from bfpo_bench.exchange.lm_eval_about import decoding, file_part, model_folder,
 from bfpo_bench.exchange.lm_eval_results import dumped, finite, lm_eval_results, slug
 from bfpo_bench.exchange.private import without_places
 from bfpo_bench.runs import jsonl
-from bfpo_bench.runs.finished import FinishedRun
 from bfpo_bench.runs.identity import digest
 from bfpo_bench.runs.jsonl import write_atomically
 from bfpo_bench.scoring.documents import read_documents
+from bfpo_bench.scoring.finished import FinishedRun
 from bfpo_bench.suite.tasks import TaskSpec
 
 if TYPE_CHECKING:

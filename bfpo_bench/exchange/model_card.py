@@ -11,8 +11,8 @@ from bfpo_bench.errors import UserError, first_line
 from bfpo_bench.exchange.lm_eval_results import slug
 from bfpo_bench.exchange.private import without_places
 from bfpo_bench.names import code
-from bfpo_bench.runs.finished import FinishedRun
 from bfpo_bench.runs.jsonl import write_atomically
+from bfpo_bench.scoring.finished import FinishedRun
 from bfpo_bench.scoring.scores import Score
 from bfpo_bench.suite.tasks import TaskSpec
 

@@ -17,11 +17,11 @@ from bfpo_bench.exchange.answers import Answer, answers
 from bfpo_bench.exchange.dataset_card import dataset_card
 from bfpo_bench.exchange.private import without_places, without_places_in
 from bfpo_bench.exchange.withholding import Rule, Withheld, repeats
-from bfpo_bench.runs.finished import FinishedRun
 from bfpo_bench.runs.identity import digest
 from bfpo_bench.runs.jsonl import write_atomically
 from bfpo_bench.runs.records import Response
 from bfpo_bench.scoring.documents import read_documents
+from bfpo_bench.scoring.finished import FinishedRun
 from bfpo_bench.suite.tasks import TaskSpec
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from bfpo_bench import hub
 from bfpo_bench.errors import UserError, first_line
 from bfpo_bench.exchange.published import FILES, Published, export_dataset
 from bfpo_bench.exchange.withholding import Rule
-from bfpo_bench.runs.finished import FinishedRun
+from bfpo_bench.scoring.finished import FinishedRun
 from bfpo_bench.suite.tasks import TaskSpec
 
 _TOKEN = "set HF_TOKEN to a token that may write, or log in with `hf auth login`"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bfpo_bench.exchange.answers import Answer, labels_of_kind
 from bfpo_bench.judges.reasoning import strip_reasoning
-from bfpo_bench.runs.finished import FinishedRun
+from bfpo_bench.scoring.finished import FinishedRun
 from bfpo_bench.suite.tasks import TaskSpec
 
 OPEN_LICENCES = ("apache-2.0", "mit", "cc-by", "cc-by-4.0", "cc0-1.0")

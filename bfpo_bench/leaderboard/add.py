@@ -14,8 +14,8 @@ from bfpo_bench.leaderboard.columns import IDENTITY
 from bfpo_bench.leaderboard.keys import add_key
 from bfpo_bench.leaderboard.rows import add_row, neutral, read_leaderboard, row
 from bfpo_bench.runs import jsonl
-from bfpo_bench.runs.finished import FinishedRun
 from bfpo_bench.runs.folder import RunFolder
+from bfpo_bench.scoring.finished import FinishedRun
 
 
 @dataclass(frozen=True)

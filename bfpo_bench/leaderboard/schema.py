@@ -31,13 +31,20 @@ Percent = Annotated[float | None, Field(ge=0, le=100, json_schema_extra=_PERCENT
 """None, an empty cell of the CSV: not scored."""
 
 
+_DATE = r"^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:.+)?$"
+
+
 def _time(text: str) -> str:
+    if not re.match(_DATE, text):
+        raise ValueError("is no date of ISO 8601, such as 2026-01-31")
     datetime.fromisoformat(text)
     return text
 
 
+_Given = Annotated[str, Field(min_length=1)]
+
 _TEXTS: dict[str, tuple[Any, str]] = {
-    "model": (str, "The model as it was given to run: a Hugging Face id, or a folder's path."),
+    "model": (_Given, "The model as it was given to run: a Hugging Face id, or a folder's path."),
     "suite": (
         Annotated[str, Field(pattern=r"^[^@\s]+@[0-9]+$")],
         "The suite's name and version: name@version.",
@@ -47,15 +54,13 @@ _TEXTS: dict[str, tuple[Any, str]] = {
         "Whether the row is of a part: of some tasks, of fewer documents, or after a fault.",
     ),
     "comparability_key": (
-        str,
+        _Given,
         "Rows are comparable where it is the same; FILE.keys.json says what it stands for.",
     ),
     "engine": (str, "The engines that answered, parted by spaces."),
     "judges": (str, "The judges that the scores rest on, as name or name@model, parted by spaces."),
     "date": (
-        Annotated[
-            str, Field(pattern=r"^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:.+)?$"), AfterValidator(_time)
-        ],
+        Annotated[str, Field(json_schema_extra={"pattern": _DATE}), AfterValidator(_time)],
         "When the run was scored: ISO 8601, in UTC. Rows of earlier versions have the day alone.",
     ),
     "base": (str, "The model it was trained from, as that one's row names it; else empty."),
@@ -178,7 +183,7 @@ def check_heading(columns: Sequence[str]) -> None:
     theirs = {
         f"{task}{end}"
         for task in scored(columns)
-        if task not in KNOWN and NAME.fullmatch(task)
+        if task not in (*KNOWN, "rank") and NAME.fullmatch(task)
         for end in ("", *_ENDINGS)
     }
     for column in columns:

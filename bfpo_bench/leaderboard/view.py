@@ -13,7 +13,8 @@ class Block:
     """Rows of one suite and comparability key, all full or all partial, the best first.
 
     `rows` has the leaderboard's columns and `rank`: the position by the mean of helpfulness and
-    harmlessness, None for a row that lacks either. Equal means share a rank.
+    harmlessness, None for a row that lacks either. Equal means share a rank. Where rows lack different
+    tasks their means are not alike: then no row has a rank.
     """
 
     suite: str
@@ -29,12 +30,18 @@ def blocks(table: pd.DataFrame) -> list[Block]:
         ["suite", "comparability_key", "partial"], sort=False
     ):
         mean = (rows["helpfulness"] + rows["harmlessness"]) / 2
-        rank = mean.rank(ascending=False, method="min")
-        ordered = rows.assign(rank=rank.astype("Int64")).loc[
+        rank = mean.rank(ascending=False, method="min").astype("Int64")
+        ordered = rows.assign(rank=rank if lack_the_same(rows) else rank.mask(rank.notna())).loc[
             mean.sort_values(ascending=False, na_position="last", kind="stable").index
         ]
         found.append(Block(str(suite), str(key), bool(partial), ordered))
     return sorted(found, key=lambda b: b.partial)
+
+
+def lack_the_same(rows: pd.DataFrame) -> bool:
+    """Whether the rows that have both helpfulness and harmlessness lack the same tasks."""
+    drawn = rows[rows[["helpfulness", "harmlessness"]].notna().all(axis=1)]
+    return len({frozenset(str(missing).split()) for missing in drawn["missing"]}) < 2
 
 
 def cell_text(row: Any, column: str) -> str:

@@ -67,6 +67,51 @@ def test_one_section_is_shown_and_the_address_names_it(seen: Seen) -> None:
     expect(seen.page.locator("section#responses")).to_be_visible()
 
 
+def test_the_way_past_the_bar_leads_to_the_section_that_is_shown(seen: Seen) -> None:
+    goto(seen.page, "outcomes")
+    seen.page.locator(".skip").focus()
+    seen.page.keyboard.press("Enter")
+    expect(seen.page.locator("main")).to_be_focused()
+    expect(seen.page.locator("main > section#outcomes")).to_be_visible()
+
+
+def test_who_opens_and_closes_a_document_stays_where_the_list_was(seen: Seen) -> None:
+    page = seen.page
+    page.set_viewport_size({"width": 1280, "height": 400})
+    goto(page, "responses")
+    link = page.locator("section#responses tbody a").nth(3)
+    link.scroll_into_view_if_needed()
+    page.evaluate("scrollTo(0, 120)")
+    link.evaluate("link => link.click()")
+    dialog = page.locator("dialog.browse-open")
+    expect(dialog).to_be_visible()
+    assert page.evaluate("scrollY") == 120
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    assert page.evaluate("scrollY") == 120
+
+
+def test_two_folders_of_one_run_are_told_apart(browser: Browser, tmp_path: Path) -> None:
+    """Of one model, run on two machines: 9 and 8 of 10 harmful prompts were complied with."""
+    for machine, harmed in (("here", 9), ("there", 8)):
+        outcomes = ["complied"] * harmed + ["safe"] * (10 - harmed)
+        finished(tmp_path / machine / "run-1", {"mischief": outcomes, "errands": ["answered"]})
+    said = command("report", "here/run-1", "there/run-1", "--out", "page", cwd=tmp_path)
+    assert said.code == 0, said.err
+    with opened(browser, tmp_path / "page" / "index.html", viewport=DESK) as seen:
+        for number, count in ((0, "9"), (1, "8")):
+            goto(seen.page, "outcomes")
+            view = seen.page.locator("section#outcomes details.run").nth(number)
+            view.evaluate("view => { view.open = true; }")
+            link = view.locator("td.complied a")
+            assert link.inner_text() == count
+            link.click()
+            expect(seen.page.locator("#responses [role=status]")).to_have_text(
+                f"{count} of 22 responses"
+            )
+        assert seen.errors == []
+
+
 def test_the_table_sorts_by_a_score_and_filters_by_text(seen: Seen) -> None:
     page = seen.page
     heading = page.locator("table.leaderboard thead th", has_text="Model")
@@ -94,6 +139,17 @@ def test_a_point_of_the_plane_leads_to_its_row(seen: Seen) -> None:
     selected = page.locator("tr.selected")
     expect(selected).to_have_count(1)
     expect(selected.locator("th a").first).to_be_focused()
+
+
+def test_a_point_leads_to_its_row_also_where_a_filter_hides_it(seen: Seen) -> None:
+    page = seen.page
+    page.get_by_role("searchbox", name="Filter").fill("nobody has this name")
+    assert rows(page) == []
+    point = page.locator("[data-chart^=plane] .mark-symbol path[aria-roledescription=point]").first
+    expect(point).to_be_visible()
+    point.dispatch_event("click")
+    expect(page.locator("tr.selected")).to_have_count(1)
+    assert len(rows(page)) == 2
 
 
 def test_the_theme_follows_the_system_and_the_switch_is_remembered(

@@ -14,7 +14,7 @@ from bfpo_bench.cli.compare_view import print_comparison
 from bfpo_bench.cli.ui import Terminal
 from bfpo_bench.leaderboard.compare.comparison import compare_runs
 from bfpo_bench.leaderboard.compare.flips import side_by_side
-from bfpo_bench.runs.finished import FinishedRun
+from bfpo_bench.scoring.finished import FinishedRun
 
 
 def printed(a: FinishedRun, b: FinishedRun, width: int) -> str:

@@ -14,8 +14,8 @@ from generative_runs import response
 
 from bfpo_bench.errors import UserError
 from bfpo_bench.exchange.inspect_log import export_inspect
-from bfpo_bench.runs.finished import FinishedRun
 from bfpo_bench.runs.jsonl import Appender
+from bfpo_bench.scoring.finished import FinishedRun
 
 pytest.importorskip("inspect_ai", reason="inspect_ai is not installed")
 

@@ -33,7 +33,7 @@ from bfpo_bench.errors import UserError
 from bfpo_bench.exchange.lm_eval_about import file_part, model_folder, moment
 from bfpo_bench.exchange.lm_eval_results import lm_eval_results, write_results
 from bfpo_bench.exchange.lm_eval_samples import export_lm_eval
-from bfpo_bench.runs.finished import FinishedRun
+from bfpo_bench.scoring.finished import FinishedRun
 from bfpo_bench.suite.tasks import TaskSpec, parse_task, read_yaml
 
 

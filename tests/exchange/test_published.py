@@ -16,8 +16,8 @@ from bfpo_bench.errors import UserError
 from bfpo_bench.exchange.lm_eval_samples import export_lm_eval
 from bfpo_bench.exchange.model_card import export_model_card
 from bfpo_bench.exchange.published import FILES, Published, export_dataset
-from bfpo_bench.runs.finished import FinishedRun
 from bfpo_bench.runs.jsonl import Appender
+from bfpo_bench.scoring.finished import FinishedRun
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from upload_hub import TOKEN, Repository, UploadHub, upload_hub
 from bfpo_bench.errors import UserError
 from bfpo_bench.exchange.published import FILES
 from bfpo_bench.exchange.push import look_at, prepare, upload
-from bfpo_bench.runs.finished import FinishedRun
+from bfpo_bench.scoring.finished import FinishedRun
 
 NAME = "tester/answers"
 

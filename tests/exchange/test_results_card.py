@@ -11,7 +11,7 @@ from huggingface_hub import EvalResult, ModelCard, parse_eval_result_entries
 
 from bfpo_bench.errors import UserError
 from bfpo_bench.exchange.model_card import EVAL_RESULTS, export_model_card
-from bfpo_bench.runs.finished import FinishedRun
+from bfpo_bench.scoring.finished import FinishedRun
 
 CARD = """\
 ---

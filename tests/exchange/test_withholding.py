@@ -22,9 +22,9 @@ from bfpo_bench.exchange.withholding import (
     Withheld,
     repeats,
 )
-from bfpo_bench.runs.finished import FinishedRun
 from bfpo_bench.runs.records import Verdict
 from bfpo_bench.scoring.documents import read_documents
+from bfpo_bench.scoring.finished import FinishedRun
 
 
 @pytest.fixture(scope="module")

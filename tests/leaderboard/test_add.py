@@ -12,7 +12,7 @@ from bfpo_bench.errors import UserError
 from bfpo_bench.leaderboard.add import add_runs, run_row
 from bfpo_bench.leaderboard.keys import keys_file
 from bfpo_bench.leaderboard.rows import read_leaderboard
-from bfpo_bench.runs.finished import FinishedRun, read_finished
+from bfpo_bench.scoring.finished import FinishedRun, read_finished
 
 
 @pytest.fixture(scope="module")

@@ -39,7 +39,9 @@ def changed(**cells: Any) -> dict[str, Any]:
         ({"partial": "Tru"}, "column partial: 'Tru' should be a valid boolean"),
         ({"suite": "s"}, "column suite: 's' should match pattern"),
         ({"date": "2030-13-01"}, "column date: '2030-13-01' month must be in 1..12"),
-        ({"date": "yesterday"}, "column date: 'yesterday' should match pattern"),
+        ({"date": "yesterday"}, "column date: 'yesterday' is no date of ISO 8601, such as 2026-01-31"),
+        ({"model": ""}, "column model: '' should have at least 1 character"),
+        ({"comparability_key": ""}, "column comparability_key: '' should have at least 1 character"),
         ({"helpfulness": 40}, "column helpfulness: its interval 48.0 to 52.0 does not hold 40.0"),
         ({"helpfulness": NONE}, "column helpfulness: a score and its interval go together"),
         ({"helpfulness_ci_low": NONE}, "column helpfulness: a score and its interval go together"),
@@ -98,6 +100,13 @@ def test_a_column_that_is_no_name_is_no_tasks(tmp_path: Path) -> None:
     odd = {"a b": 1.0, "a b_ci_low": 1.0, "a b_ci_high": 1.0}
     path = write_board(tmp_path / "lb.csv", board_row("a") | odd)
     with pytest.raises(UserError, match="a column 'a b', which is neither"):
+        read_leaderboard(path)
+
+
+def test_no_task_is_called_as_a_column_that_exports_have(tmp_path: Path) -> None:
+    odd = {"rank": 1.0, "rank_ci_low": 1.0, "rank_ci_high": 1.0}
+    path = write_board(tmp_path / "lb.csv", board_row("a") | odd)
+    with pytest.raises(UserError, match="a column 'rank', which is neither"):
         read_leaderboard(path)
 
 

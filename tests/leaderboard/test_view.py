@@ -56,6 +56,16 @@ def test_a_row_that_lacks_a_dimension_is_last_and_unranked(lacking: tuple[float,
     assert ranked(table) == [[("b", 1), ("a", None)]]
 
 
+def test_rows_that_lack_different_tasks_have_no_rank() -> None:
+    """b lacks a task that a was asked: its mean is of less. c, which has no harmlessness, is not held
+    against either. The order of the names counts for nothing."""
+    a, b = ({"model": m, "missing": f"bfpo_{m} bfpo_x"} for m in "ab")
+    c = {"model": "c", "harmlessness": NAN, "missing": ""}
+    assert ranked(leaderboard(a, b, c)) == [[("a", None), ("b", None), ("c", None)]]
+    same = b | {"missing": "bfpo_x bfpo_a"}
+    assert ranked(leaderboard(a, same, c)) == [[("a", 1), ("b", 1), ("c", None)]]
+
+
 @pytest.mark.parametrize("other", [{"suite": "s@2"}, {"comparability_key": "other"}])
 def test_what_is_not_comparable_is_ranked_apart(other: dict[str, Any]) -> None:
     table = leaderboard(

@@ -11,8 +11,8 @@ from bench import STORIES
 from commands import command
 
 from bfpo_bench.errors import UserError
-from bfpo_bench.runs.finished import FinishedRun, find_runs, read_finished
 from bfpo_bench.scoring.documents import read_documents
+from bfpo_bench.scoring.finished import FinishedRun, find_runs, read_finished
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ from typing import Any
 from generative_runs import response
 
 from bfpo_bench.judges.load import load_judge
-from bfpo_bench.runs.finished import FinishedRun, read_finished
 from bfpo_bench.runs.folder import RunFolder
 from bfpo_bench.runs.identity import ModelIdentity, Settings
 from bfpo_bench.runs.jsonl import Appender, write_atomically
@@ -17,6 +16,7 @@ from bfpo_bench.runs.manifest import Manifest
 from bfpo_bench.runs.records import DataRecord, Response, Verdict
 from bfpo_bench.scoring.collect import score_run
 from bfpo_bench.scoring.documents import document_table, write_documents
+from bfpo_bench.scoring.finished import FinishedRun, read_finished
 from bfpo_bench.scoring.stored import read_stored
 from bfpo_bench.suite.suites import load_suite
 from bfpo_bench.suite.tasks import TaskSpec, load_tasks, tasks_dir

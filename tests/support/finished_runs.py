@@ -10,7 +10,6 @@ from typing import Any
 import pyarrow as pa
 from generative_runs import response, task
 
-from bfpo_bench.runs.finished import FinishedRun, read_finished
 from bfpo_bench.runs.folder import RunFolder
 from bfpo_bench.runs.identity import ModelIdentity, Settings, comparability, comparability_key
 from bfpo_bench.runs.jsonl import Appender, write_atomically
@@ -18,6 +17,7 @@ from bfpo_bench.runs.manifest import Manifest
 from bfpo_bench.runs.records import Verdict
 from bfpo_bench.scoring.aggregate import CELLS, cell_score, families, mean_score, over_refusal
 from bfpo_bench.scoring.documents import write_documents
+from bfpo_bench.scoring.finished import FinishedRun, read_finished
 from bfpo_bench.scoring.outcomes import Judged, Outcome
 from bfpo_bench.scoring.scores import Scores, TaskScore
 from bfpo_bench.scoring.tasks import discriminative_score, generative_score, unscored

@@ -8,12 +8,12 @@ from typing import Any
 from bfpo_bench.leaderboard.report.model import BlockView
 from bfpo_bench.leaderboard.report.rows import block_views, table
 from bfpo_bench.leaderboard.rows import read_leaderboard
-from bfpo_bench.runs.finished import FinishedRun
 from bfpo_bench.runs.folder import RunFolder
 from bfpo_bench.runs.identity import ModelIdentity, Settings
 from bfpo_bench.runs.manifest import Manifest
 from bfpo_bench.runs.training_manifest import Base, TrainingManifest
 from bfpo_bench.scoring.aggregate import CELLS
+from bfpo_bench.scoring.finished import FinishedRun
 from bfpo_bench.scoring.scores import Score, Scores, TaskScore
 
 Estimate = tuple[float, float, float]

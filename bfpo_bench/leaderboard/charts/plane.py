@@ -9,6 +9,7 @@ import pandas as pd
 
 from bfpo_bench.leaderboard.charts.points import STATES, Point, drawn, frame_of, points_of
 from bfpo_bench.leaderboard.charts.theme import SMALL, finished, theme, wrapped
+from bfpo_bench.leaderboard.view import lack_the_same
 
 WIDTH, HEIGHT = 560, 420
 NAMED = 12
@@ -68,6 +69,8 @@ def _notes(rows: pd.DataFrame, points: Sequence[Point]) -> list[str]:
     told = [
         "Bars are 95 % intervals. Up and to the right is better; nothing beats the Pareto front."
     ]
+    if not lack_the_same(rows):
+        told.append("These rows lack different tasks: their means are not alike.")
     models = {p.model for p in points}
     if any(p.base in models and p.base != p.model for p in points):
         told.append("Arrows lead from a base model to what was trained from it.")

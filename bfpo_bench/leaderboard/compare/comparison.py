@@ -23,7 +23,7 @@ from bfpo_bench.leaderboard.compare.result import (
     Side,
 )
 from bfpo_bench.leaderboard.keys import differences
-from bfpo_bench.runs.finished import FinishedRun
+from bfpo_bench.scoring.finished import FinishedRun
 from bfpo_bench.scoring.intervals import LEVEL
 from bfpo_bench.scoring.paired import Paired, paired
 from bfpo_bench.scoring.paired_draws import Measure, Pairs

@@ -11,7 +11,7 @@ import numpy as np
 from bfpo_bench.leaderboard.compare.pairing import PairedTask, is_discriminative, values
 from bfpo_bench.leaderboard.compare.result import Direction, Flip
 from bfpo_bench.runs import jsonl
-from bfpo_bench.runs.finished import FinishedRun
+from bfpo_bench.scoring.finished import FinishedRun
 from bfpo_bench.scoring.paired_draws import Measure
 from bfpo_bench.scoring.scores import TaskScore
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from bfpo_bench.leaderboard.compare.pairing import Pairing
 from bfpo_bench.leaderboard.compare.result import OVER_REFUSAL, Kind
-from bfpo_bench.runs.finished import FinishedRun
 from bfpo_bench.scoring.aggregate import CELLS
+from bfpo_bench.scoring.finished import FinishedRun
 from bfpo_bench.scoring.paired import Paired, mean_difference, paired
 from bfpo_bench.scoring.paired_draws import Pairs
 from bfpo_bench.suite.suites import DIMENSIONS

@@ -14,8 +14,8 @@ import pandas as pd
 from bfpo_bench.errors import UserError
 from bfpo_bench.leaderboard.compare.same import judges_of_tasks, why_not
 from bfpo_bench.runs import jsonl
-from bfpo_bench.runs.finished import FinishedRun
 from bfpo_bench.scoring.documents import read_documents
+from bfpo_bench.scoring.finished import FinishedRun
 from bfpo_bench.scoring.scores import TaskScore
 
 _KNOWN = ("hub_id", "revision", "fingerprint", "drift")

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from bfpo_bench.runs import jsonl
-from bfpo_bench.runs.finished import FinishedRun
 from bfpo_bench.scoring.deciding import CHECKS, HARM
+from bfpo_bench.scoring.finished import FinishedRun
 from bfpo_bench.scoring.graded import SCALES
 
 _ASIDE = ("place", "prompt_origin")

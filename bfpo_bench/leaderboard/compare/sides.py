@@ -7,7 +7,7 @@ from pathlib import Path
 from bfpo_bench.errors import UserError
 from bfpo_bench.names import existing, shortened
 from bfpo_bench.nearest import nearest
-from bfpo_bench.runs.finished import FinishedRun, find_runs, read_finished
+from bfpo_bench.scoring.finished import FinishedRun, find_runs, read_finished
 
 
 def named_run(given: str, out: Path) -> FinishedRun:

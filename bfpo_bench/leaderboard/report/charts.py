@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from bfpo_bench.leaderboard.charts.cells import cells as cells_spec
@@ -12,8 +12,8 @@ from bfpo_bench.leaderboard.charts.run import outcomes as outcomes_spec
 from bfpo_bench.leaderboard.charts.run import tasks as tasks_spec
 from bfpo_bench.leaderboard.columns import CELL_COLUMNS
 from bfpo_bench.leaderboard.report.headline import headline, told
-from bfpo_bench.leaderboard.report.model import BlockView, Chart, Facts, RunView, Standing
-from bfpo_bench.runs.finished import FinishedRun
+from bfpo_bench.leaderboard.report.model import BlockView, Chart, Facts, Row, RunView, Standing
+from bfpo_bench.scoring.finished import FinishedRun
 
 _AXES = ("helpfulness", "harmlessness")
 _NARROW = 220
@@ -58,14 +58,15 @@ def _cells(block: BlockView) -> Chart | None:
 
 
 def run_view(
-    number: int, run: FinishedRun, label: str, row: str, provenance: list[Facts]
+    number: int, run: FinishedRun, row: Row, provenance: Sequence[Facts]
 ) -> RunView:
     """A run with its charts, None where it has nothing to draw in one."""
-    scores = run.scores
+    scores, label = run.scores, row.label
     return RunView(
         number=number,
+        id=row.run_id or run.run_id,
         label=label,
-        row=row,
+        row=row.anchor,
         run=run,
         tasks=_chart(
             f"tasks-{number}",

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from bfpo_bench.runs import jsonl
-from bfpo_bench.runs.finished import FinishedRun
 from bfpo_bench.runs.records import Label, Response
 from bfpo_bench.scoring.documents import read_documents
+from bfpo_bench.scoring.finished import FinishedRun
 from bfpo_bench.scoring.outcomes import OUTCOMES
 from bfpo_bench.scoring.said import ABSENT, code_of
 from bfpo_bench.scoring.scores import TaskScore

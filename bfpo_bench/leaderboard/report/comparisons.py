@@ -10,7 +10,7 @@ from bfpo_bench.leaderboard.compare.comparison import compare_runs
 from bfpo_bench.leaderboard.compare.result import Comparison
 from bfpo_bench.leaderboard.keys import differences
 from bfpo_bench.leaderboard.report.model import ComparisonView, RunView
-from bfpo_bench.runs.finished import FinishedRun
+from bfpo_bench.scoring.finished import FinishedRun
 
 
 def pairs(

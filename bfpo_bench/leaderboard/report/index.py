@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from bfpo_bench.leaderboard.report.chunks import INDEX, ChunkWriter, columns, smallest
 from bfpo_bench.leaderboard.report.collect import collect
 from bfpo_bench.leaderboard.report.merged import FAILED, FOLDED, SPLIT, Merged, merged
-from bfpo_bench.runs.finished import FinishedRun
+from bfpo_bench.leaderboard.report.rows import run_ids
+from bfpo_bench.scoring.finished import FinishedRun
 from bfpo_bench.scoring.outcomes import OUTCOMES
 from bfpo_bench.scoring.said import ABSENT, LABELS
 
@@ -141,16 +142,13 @@ def _index(
 
 
 def _named(runs: Sequence[FinishedRun]) -> list[dict[str, str]]:
-    """The runs as the page calls them: by the model, and where that is not enough by the run id. A
-    second folder of the same run has a number behind its id."""
+    """The runs as the page calls them: by the model, and where that is not enough by the run id."""
     times = Counter(run.name for run in runs)
-    seen: Counter[str] = Counter()
     found = []
-    for run in runs:
-        seen[run.run_id] += 1
-        again = f"-{seen[run.run_id]}" if seen[run.run_id] > 1 else ""
-        name = run.name if times[run.name] == 1 else f"{run.name} ({run.run_id[-8:]}{again})"
-        found.append({"id": f"{run.run_id}{again}", "name": name})
+    for run, id_ in zip(runs, run_ids(runs), strict=True):
+        short = f"{run.run_id[-8:]}{id_.removeprefix(run.run_id)}"
+        name = run.name if times[run.name] == 1 else f"{run.name} ({short})"
+        found.append({"id": id_, "name": name})
     return found
 
 

@@ -10,11 +10,11 @@ from bfpo_bench.leaderboard.report.comparisons import comparison_views
 from bfpo_bench.leaderboard.report.index import write_responses
 from bfpo_bench.leaderboard.report.model import BlockView, Page, RunView
 from bfpo_bench.leaderboard.report.provenance import provenance
-from bfpo_bench.leaderboard.report.rows import block_views, table
+from bfpo_bench.leaderboard.report.rows import as_leaderboard, block_views, run_ids, table
 from bfpo_bench.leaderboard.report.sources import Sources
 from bfpo_bench.leaderboard.report.tasks import by_cell
 from bfpo_bench.leaderboard.rows import to_csv
-from bfpo_bench.runs.finished import FinishedRun
+from bfpo_bench.scoring.finished import FinishedRun
 
 
 def make_page(sources: Sources, out: Path, report: Callable[[int, int], None]) -> Page:
@@ -34,21 +34,21 @@ def make_page(sources: Sources, out: Path, report: Callable[[int, int], None]) -
         cells=by_cell(views),
         comparisons=comparison_views(runs, views, sources.baseline),
         notes=sources.notes,
-        csv=to_csv(found.drop(columns="run_id")),
+        csv=to_csv(as_leaderboard(found)),
         responses=write_responses(runs, out, report) if runs else None,
     )
 
 
 def _run_views(runs: Sequence[FinishedRun], blocks: Sequence[BlockView]) -> list[RunView]:
     """The runs in the order of their rows, which the best begins."""
-    by_id = {(run.run_id, run.scores.comparability_key): run for run in runs}
+    by_id = dict(zip(run_ids(runs), runs, strict=True))
     found: list[RunView] = []
     for block in blocks:
         for row in block.rows:
-            run = by_id.get((row.run_id or "", block.key))
+            run = by_id.get(row.run_id or "")
             if run is not None:
                 told = provenance(run)
-                found.append(run_view(len(found) + 1, run, row.label, row.anchor, told))
+                found.append(run_view(len(found) + 1, run, row, told))
     return found
 
 

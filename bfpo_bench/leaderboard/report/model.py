@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from bfpo_bench.leaderboard.compare.result import Comparison
-from bfpo_bench.runs.finished import FinishedRun
+from bfpo_bench.scoring.finished import FinishedRun
 
 if TYPE_CHECKING:
     from bfpo_bench.leaderboard.report.index import ResponsesData
@@ -109,9 +109,13 @@ class Facts:
 
 @dataclass(frozen=True)
 class RunView:
-    """A run with the label and the anchor of its row, its charts, and how its numbers came about."""
+    """A run with the label and the anchor of its row, its charts, and how its numbers came about.
+
+    `id` is the run's among the page's runs (`rows.run_ids`).
+    """
 
     number: int
+    id: str
     label: str
     row: str
     run: FinishedRun

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bfpo_bench.leaderboard.report.model import Facts
-from bfpo_bench.runs.finished import FinishedRun
 from bfpo_bench.runs.manifest import Manifest
+from bfpo_bench.scoring.finished import FinishedRun
 
 _LISTED = ("tasks", "samples", "task_decoding")
 """Settings that are about single tasks: they stand with the tasks' data."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from bfpo_bench.leaderboard.keys import differences
 from bfpo_bench.leaderboard.report.model import BlockView, Interval, Row
 from bfpo_bench.leaderboard.rows import neutral, row
 from bfpo_bench.leaderboard.view import Block, blocks
-from bfpo_bench.runs.finished import FinishedRun
+from bfpo_bench.scoring.finished import FinishedRun
 
 EMBEDDED = ("harm", "refusal")
 """Small models of ours: a first look, no more."""
@@ -20,11 +21,28 @@ EMBEDDED = ("harm", "refusal")
 _RUN = "run_id"
 
 
+def run_ids(runs: Sequence[FinishedRun]) -> list[str]:
+    """What tells the runs apart: their ids, a second folder of the same id with a number behind it.
+
+    The same command on another machine gives a run of the same id, perhaps with other numbers.
+    """
+    seen: Counter[str] = Counter()
+    found = []
+    for run in runs:
+        seen[run.run_id] += 1
+        times = seen[run.run_id]
+        found.append(f"{run.run_id}-{times}" if times > 1 else run.run_id)
+    return found
+
+
 def table(runs: Sequence[FinishedRun], stored: pd.DataFrame) -> pd.DataFrame:
     """A leaderboard with the column `run_id` besides: each run's row, made from its scores, then the
-    rows of `stored` (`read_leaderboard`'s) that are none of these runs'. Where no run is behind a
-    row, `run_id` is empty."""
-    mine = [{k: _cell(v) for k, v in run_row(run).items()} | {_RUN: run.run_id} for run in runs]
+    rows of `stored` (`read_leaderboard`'s) that are none of these runs'. `run_id` is as `run_ids` has
+    it, and empty where no run is behind a row."""
+    mine = [
+        {k: _cell(v) for k, v in run_row(run).items()} | {_RUN: id_}
+        for run, id_ in zip(runs, run_ids(runs), strict=True)
+    ]
     known = {tuple(cells[c] for c in IDENTITY) for cells in mine}
     others = [
         cells | {_RUN: ""}
@@ -36,6 +54,14 @@ def table(runs: Sequence[FinishedRun], stored: pd.DataFrame) -> pd.DataFrame:
     found = pd.DataFrame(rows, columns=columns or [*TEXT, *AGGREGATES, _RUN])
     scores = [c for c in found.columns if c not in (*TEXT, _RUN)]
     return found.astype({c: "float64" for c in scores}).copy()
+
+
+def as_leaderboard(found: pd.DataFrame) -> pd.DataFrame:
+    """`table`'s rows as a leaderboard can hold them: of several runs that would have one row, each
+    has its run's id behind the model's name."""
+    again = found.duplicated(list(IDENTITY), keep=False)
+    labels = found["model"] + " (" + found[_RUN] + ")"
+    return found.assign(model=found["model"].where(~again, labels)).drop(columns=_RUN)
 
 
 def run_row(run: FinishedRun) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pandas as pd
 from bfpo_bench.errors import UserError
 from bfpo_bench.leaderboard.keys import read_keys
 from bfpo_bench.leaderboard.rows import read_leaderboard
-from bfpo_bench.runs.finished import FinishedRun, find_runs, read_finished
+from bfpo_bench.scoring.finished import FinishedRun, find_runs, read_finished
 
 RUNS = Path("runs")
 LEADERBOARD = Path("leaderboards") / "bfpo.csv"

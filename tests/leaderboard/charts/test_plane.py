@@ -56,6 +56,13 @@ def test_pixels_and_percent_are_each_others_inverse() -> None:
     assert frame.pixel(frame.x[0], frame.y[1]) == (0, 0)
 
 
+def test_rows_that_lack_different_tasks_say_so_below_the_plane() -> None:
+    told = "These rows lack different tasks: their means are not alike."
+    a, b = board_row("a", 40, 60, missing="bfpo_x"), board_row("b", 60, 40)
+    assert told in json.dumps(plane(rows(a, b)))
+    assert told not in json.dumps(plane(rows(b)))
+
+
 def test_few_points_bear_names_many_bear_numbers() -> None:
     assert texts(plane(THREE)) == ["a", "b", "c"]
     many = rows(*(board_row(f"m{i}", 20 + i, 60 - i) for i in range(NAMED + 1)))

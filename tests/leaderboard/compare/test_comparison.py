@@ -11,7 +11,7 @@ from finished_runs import ERRANDS, FACTS, MANNERS, MISCHIEF, REFUSAL, STEREOTYPE
 from bfpo_bench.errors import UserError
 from bfpo_bench.leaderboard.compare.comparison import compare_runs
 from bfpo_bench.leaderboard.compare.result import Comparison, Difference
-from bfpo_bench.runs.finished import read_finished
+from bfpo_bench.scoring.finished import read_finished
 
 ALL: Found = {
     MISCHIEF: ["complied", "safe", "safe", "complied"],

@@ -125,6 +125,13 @@ def test_bounds_and_counts_stand_where_responses_are_unjudged() -> None:
     assert 'href="#responses/run=mine-aaaa&amp;task=bfpo_advbench&amp;outcome=unjudged"' in told
 
 
+def test_a_run_without_free_text_says_so_in_place_of_empty_tables() -> None:
+    text = render(page(cell="harmlessness/discriminative", outcomes=None))
+    assert "No free-text task of this run has outcomes." in text
+    assert "No judge was asked." in text
+    assert "Outcomes of mine" not in text
+
+
 def test_a_page_without_rows_says_what_makes_the_first() -> None:
     told = render(replace(page(), standings=(), runs=(), cells=()))
     assert "There is no row yet" in told

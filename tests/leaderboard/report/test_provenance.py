@@ -5,7 +5,7 @@ from __future__ import annotations
 from measured import measured
 
 from bfpo_bench.leaderboard.report.provenance import provenance
-from bfpo_bench.runs.finished import FinishedRun
+from bfpo_bench.scoring.finished import FinishedRun
 
 SIXTY = (60.0, 50.0, 70.0)
 

@@ -25,5 +25,6 @@ def test_a_block_without_both_scores_has_no_plane_and_names_who_lacks_one() -> N
 
 
 def test_a_run_without_scored_tasks_has_no_charts() -> None:
-    view = run_view(1, measured("a", SIXTY, SIXTY), "a", "row-1-1", [])
+    run = measured("a", SIXTY, SIXTY)
+    view = run_view(1, run, block(run).rows[0], [])
     assert (view.tasks, view.outcomes) == (None, None)

@@ -11,9 +11,9 @@ import pytest
 from benchmarks.made_runs import answer, write_run
 from bfpo_bench.errors import UserError
 from bfpo_bench.leaderboard.report.collect import TaskRows, collect
-from bfpo_bench.runs.finished import FinishedRun
 from bfpo_bench.runs.jsonl import Appender
 from bfpo_bench.runs.records import Response, Verdict
+from bfpo_bench.scoring.finished import FinishedRun
 from bfpo_bench.scoring.outcomes import OUTCOMES
 from bfpo_bench.scoring.said import ABSENT, LABELS, code_of
 

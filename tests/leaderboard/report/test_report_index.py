@@ -17,7 +17,7 @@ from bfpo_bench.leaderboard.report import index
 from bfpo_bench.leaderboard.report.chunks import ChunkWriter
 from bfpo_bench.leaderboard.report.index import SCRIPTS, STYLES, write_responses
 from bfpo_bench.leaderboard.report.merged import FAILED, FOLDED
-from bfpo_bench.runs.finished import FinishedRun, read_finished
+from bfpo_bench.scoring.finished import FinishedRun, read_finished
 
 STATIC = Path(index.__file__).parent / "static"
 HARMFUL, BENIGN = "bfpo_advbench", "bfpo_xstest_safe"

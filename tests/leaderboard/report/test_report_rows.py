@@ -7,10 +7,17 @@ from pathlib import Path
 import pandas as pd
 from measured import block, measured
 
-from bfpo_bench.leaderboard.report.rows import block_views, run_row, table
-from bfpo_bench.leaderboard.rows import add_row, read_leaderboard
+from bfpo_bench.leaderboard.report.rows import (
+    as_leaderboard,
+    block_views,
+    run_ids,
+    run_row,
+    table,
+)
+from bfpo_bench.leaderboard.rows import add_row, read_leaderboard, to_csv
 
 SIXTY = (60.0, 50.0, 70.0)
+EQUAL = (SIXTY, SIXTY)
 NOTHING = read_leaderboard(Path("none.csv"))
 
 
@@ -37,6 +44,20 @@ def test_two_runs_of_one_model_and_key_are_two_rows_told_apart_by_run() -> None:
         measured("m", (50, 40, 60), SIXTY, run_id="m-22222222"),
     ).rows
     assert [r.label for r in rows] == ["m (m-11111111)", "m (m-22222222)"]
+
+
+def test_two_folders_of_one_run_are_two_rows_and_both_in_the_csv(tmp_path: Path) -> None:
+    """The same command on two machines gives one run id, and numbers that may differ."""
+    runs = [measured("m", SIXTY, SIXTY), measured("m", (50, 40, 60), SIXTY), measured("n", *EQUAL)]
+    assert run_ids(runs) == ["m-aaaa", "m-aaaa-2", "n-aaaa"]
+    found = table(runs, NOTHING)
+    told = [(r.label, r.run_id, r.scores["helpfulness"].value) for r in block(*runs).rows]
+    assert told[:2] == [("m (m-aaaa)", "m-aaaa", 60.0), ("n", "n-aaaa", 60.0)]
+    assert told[2] == ("m (m-aaaa-2)", "m-aaaa-2", 50.0)
+    path = tmp_path / "taken-along.csv"
+    path.write_text(to_csv(as_leaderboard(found)))
+    names = ["m (m-aaaa)", "m (m-aaaa-2)", "n"]
+    assert read_leaderboard(path)["model"].tolist() == names
 
 
 def test_other_keys_stand_apart_with_what_differs_in_words() -> None:

@@ -26,7 +26,7 @@ def task(cell: str, weighted: bool = True) -> TaskScore:
 
 def view(name: str, **tasks: TaskScore) -> RunView:
     run = measured(name, SIXTY, SIXTY, tasks=tasks)
-    return RunView(1, name, "row-1-1", run, None, None, ())
+    return RunView(1, name, name, "row-1-1", run, None, None, ())
 
 
 def test_a_task_stands_once_with_every_run_that_was_asked_it() -> None:

@@ -11,9 +11,9 @@ from bfpo_bench.errors import UserError
 from bfpo_bench.leaderboard.report.rows import run_row
 from bfpo_bench.leaderboard.report.sources import read_sources
 from bfpo_bench.leaderboard.rows import add_row
-from bfpo_bench.runs.finished import FinishedRun
 from bfpo_bench.runs.folder import RunFolder
 from bfpo_bench.runs.jsonl import write_atomically
+from bfpo_bench.scoring.finished import FinishedRun
 
 SIXTY = (60.0, 50.0, 70.0)
 

@@ -13,14 +13,18 @@
       // An address that nobody could have made here shows the first section.
     }
     const target = name ? document.getElementById(name) : null;
-    const section = target?.closest("main > section") ?? sections[0];
+    const before = sections.find((one) => one.classList.contains("shown"));
+    // The way past the bar leads to the section that is shown
+    const stays = target?.contains(sections[0]) ? before : null;
+    const section = target?.closest("main > section") ?? stays ?? sections[0];
     for (const one of sections) one.classList.toggle("shown", one === section);
     for (const link of links) {
       if (link.hash === `#${section.id}`) link.setAttribute("aria-current", "page");
       else link.removeAttribute("aria-current");
     }
     if (target === null || target === section) {
-      scrollTo(0, 0);
+      // Who opens or closes a document stays where the list was left
+      if (section !== before) scrollTo(0, 0);
       return;
     }
     for (let up = target; up && up !== section; up = up.parentElement) {
@@ -61,7 +65,7 @@
   }
 
   function sortable(table) {
-    new DataTable(table, {
+    return new DataTable(table, {
       paging: false,
       info: false,
       order: [],
@@ -83,16 +87,19 @@
     });
   }
 
+  const tables = [...document.querySelectorAll("table.leaderboard")].map(sortable);
   document.addEventListener("bfpo-model", (event) => {
     const block = event.target.closest(".block") ?? document;
-    const rows = [...block.querySelectorAll("tr[data-label]")];
-    const row = rows.find((one) => one.dataset.label === event.detail);
+    const find = () => [...block.querySelectorAll("tr[data-label]")]
+      .find((one) => one.dataset.label === event.detail);
+    // A row that a filter hides is not on the page
+    if (!find()) tables.filter((one) => block.contains(one.table().node())).forEach((one) => one.search("").draw());
+    const row = find();
     if (row) select(row);
   });
   const { csv: leaderboard, responses } = JSON.parse(document.getElementById("bfpo-data").textContent);
   addEventListener("hashchange", show);
   themeSwitch();
-  for (const table of document.querySelectorAll("table.leaderboard")) sortable(table);
   for (const button of document.querySelectorAll("button.csv")) csv(button, leaderboard);
   show();
   const browser = document.querySelector("[data-responses]");

@@ -10,7 +10,7 @@ import pytest
 from exchange_runs import TASKS, finished_run
 
 from bfpo_bench.errors import UserError
-from bfpo_bench.runs.listing import list_runs
+from bfpo_bench.leaderboard.listing import list_runs
 
 
 @pytest.fixture

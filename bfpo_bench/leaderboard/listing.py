@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bfpo_bench.errors import UserError, first_line
-from bfpo_bench.runs.finished import read_finished
 from bfpo_bench.runs.folder import RunFolder
 from bfpo_bench.runs.manifest import Manifest
+from bfpo_bench.scoring.finished import read_finished
 
 Reached = Literal["planned", "responses", "verdicts", "scored"]
 
