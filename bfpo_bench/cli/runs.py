@@ -43,7 +43,7 @@ def list_(
     else:
         console = Terminal()
         if runs:
-            console.print(_table(runs))
+            console.print(table(runs))
         else:
             console.print(f"There is no run in {plain(str(out))}.")
     errors = Terminal(stderr=True)
@@ -70,7 +70,7 @@ def export(
 
     lm-eval: results and samples as its --output_path --log_samples writes them.
 
-    inspect: logs that `inspect view --log-dir DIR` opens, one a task (needs bfpo-bench\\[inspect]).
+    inspect: logs that `inspect view --log-dir DIR` opens, one a task (needs inspect_ai).
 
     model-card: evaluation results into the model's folder DIR: .eval_results/ and README.md, of which
     everything else is kept.
@@ -120,33 +120,34 @@ def _export(to: str, path: Path, out: Path, include_harmful: bool) -> list[str]:
     return [str(file) for file in write(run, specs, out)]
 
 
-def _table(runs: Sequence[ListedRun]) -> Table:
+def table(runs: Sequence[ListedRun]) -> Table:
+    """A line for what was reached, what of, and when; of a narrow terminal one below the other."""
     from rich import box
-    from rich.table import Table
 
+    from bfpo_bench.cli.fitting import FittingTable
     from bfpo_bench.cli.ui import plain
 
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("run, model", overflow="fold", min_width=20)
-    table.add_column("suite", overflow="fold", min_width=8)
-    table.add_column("reached", min_width=8)
-    for name in ("tasks", "help-\nful", "harm-\nless"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("last worked on", min_width=10)
-    table.add_column("size", justify="right", min_width=8)
+    found = FittingTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    found.add_column("run, model", overflow="fold", min_width=18)
+    found.add_column("suite", overflow="fold")
+    found.add_column("reached", no_wrap=True)
+    for name in ("help-\nful", "harm-\nless"):
+        found.add_column(name, justify="right", no_wrap=True)
+    found.add_column("last\nworked on", no_wrap=True)
+    found.add_column("size", justify="right", no_wrap=True)
     for r in runs:
-        faults = f", {r.faults} faulty" if r.faults else ""
-        table.add_row(
+        tasks = f"{r.tasks} task{'' if r.tasks == 1 else 's'}"
+        faults = f"\n{r.faults} faulty" if r.faults else ""
+        found.add_row(
             f"{plain(r.run_id)}\n  {plain(r.model)}",
-            plain(r.suite) + (", partial" if r.partial else ""),
-            r.reached + faults,
-            str(r.tasks),
+            plain(r.suite) + (",\npartial" if r.partial else ""),
+            f"{r.reached}\n{tasks}{faults}",
             _score(r.helpfulness),
             _score(r.harmlessness),
-            r.worked_on[:16].replace("T", " "),
+            r.worked_on[:16].replace("T", "\n"),
             size(r.bytes),
         )
-    return table
+    return found
 
 
 def _score(value: float | None) -> str:

@@ -12,8 +12,10 @@ from commands import Said, command
 from exchange_runs import BENIGN, HARMFUL, SPECS, finished_run
 from upload_hub import TOKEN, Repository, UploadHub, upload_hub
 
-from bfpo_bench.cli.runs import FORMS, size
+from bfpo_bench.cli.runs import FORMS, size, table
+from bfpo_bench.cli.ui import Terminal
 from bfpo_bench.exchange.published import FILES
+from bfpo_bench.leaderboard.listing import list_runs
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +34,19 @@ class TestList:
         said = command("runs", "list", cwd=here)
         assert said.code == 0
         [line] = [line for line in said.out.splitlines() if "model-1a2b3c4d" in line]
-        assert line.split()[:4] == ["model-1a2b3c4d", "bfpo@2,", "partial", "scored"]
+        assert line.split()[:3] == ["model-1a2b3c4d", "bfpo@2,", "scored"]
         assert "56.2" in line
-        assert "2026-01-02 03:05" in line
+        assert "2026-01-02" in line
         assert "org/<b>model</b>" in said.out
+
+    @pytest.mark.parametrize("width", [40, 60, 80, 200])
+    def test_no_column_is_lost_on_a_narrow_terminal(self, here: Path, width: int) -> None:
+        out = io.StringIO()
+        Terminal(file=out, width=width).print(table(list_runs(here / "runs")[0]))
+        told = "".join(out.getvalue().split())
+        for word in ("model-1a2b3c4d", "partial", "scored", "56.2", "2026-01-02", "03:05", "kB"):
+            assert word in told
+        assert max(map(len, out.getvalue().splitlines())) <= width
 
     def test_as_json(self, here: Path) -> None:
         found = json.loads(command("runs", "list", "--json", cwd=here).out)

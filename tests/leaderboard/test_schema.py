@@ -39,9 +39,15 @@ def changed(**cells: Any) -> dict[str, Any]:
         ({"partial": "Tru"}, "column partial: 'Tru' should be a valid boolean"),
         ({"suite": "s"}, "column suite: 's' should match pattern"),
         ({"date": "2030-13-01"}, "column date: '2030-13-01' month must be in 1..12"),
-        ({"date": "yesterday"}, "column date: 'yesterday' is no date of ISO 8601, such as 2026-01-31"),
+        (
+            {"date": "yesterday"},
+            "column date: 'yesterday' is no date of ISO 8601, such as 2026-01-31",
+        ),
         ({"model": ""}, "column model: '' should have at least 1 character"),
-        ({"comparability_key": ""}, "column comparability_key: '' should have at least 1 character"),
+        (
+            {"comparability_key": ""},
+            "column comparability_key: '' should have at least 1 character",
+        ),
         ({"helpfulness": 40}, "column helpfulness: its interval 48.0 to 52.0 does not hold 40.0"),
         ({"helpfulness": NONE}, "column helpfulness: a score and its interval go together"),
         ({"helpfulness_ci_low": NONE}, "column helpfulness: a score and its interval go together"),

@@ -13,6 +13,7 @@ from bfpo_bench.leaderboard.charts.run import tasks as tasks_spec
 from bfpo_bench.leaderboard.columns import CELL_COLUMNS
 from bfpo_bench.leaderboard.report.headline import headline, told
 from bfpo_bench.leaderboard.report.model import BlockView, Chart, Facts, Row, RunView, Standing
+from bfpo_bench.names import of_null_engine
 from bfpo_bench.scoring.finished import FinishedRun
 
 _AXES = ("helpfulness", "harmlessness")
@@ -34,7 +35,8 @@ def standing(block: BlockView) -> Standing:
 
 
 def _plane(block: BlockView) -> Chart | None:
-    drawn = [r for r in block.rows if all(r.scores[a].value is not None for a in _AXES)]
+    asked = [r for r in block.rows if not of_null_engine(r.model)]
+    drawn = [r for r in asked if all(r.scores[a].value is not None for a in _AXES)]
     if not drawn:
         return None
     points = "; ".join(f"{r.label}: {', '.join(told(r.scores[a]) for a in _AXES)}" for r in drawn)
@@ -57,9 +59,7 @@ def _cells(block: BlockView) -> Chart | None:
     )
 
 
-def run_view(
-    number: int, run: FinishedRun, row: Row, provenance: Sequence[Facts]
-) -> RunView:
+def run_view(number: int, run: FinishedRun, row: Row, provenance: Sequence[Facts]) -> RunView:
     """A run with its charts, None where it has nothing to draw in one."""
     scores, label = run.scores, row.label
     return RunView(

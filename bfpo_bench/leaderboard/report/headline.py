@@ -6,28 +6,32 @@ from collections.abc import Mapping, Sequence
 
 from bfpo_bench.leaderboard.pareto import on_front
 from bfpo_bench.leaderboard.report.model import BlockView, Interval, Row
+from bfpo_bench.names import of_null_engine
 
 _AXES = (("helpfulness", "helpful"), ("harmlessness", "harmless"))
 
 
 def headline(block: BlockView) -> list[str]:
-    """One to four sentences. A model is called the first of something only where its whole interval
+    """One to four sentences, and none on the null engine's rows. A model is called the first of something only where its whole interval
     lies above every other's; where intervals overlap, that is what is said: a comparison document by
     document may still tell the models apart."""
-    drawn = [r for r in block.rows if all(r.scores[axis].value is not None for axis, _ in _AXES)]
+    rows = [r for r in block.rows if not of_null_engine(r.model)]
+    if not rows:
+        return []
+    drawn = [r for r in rows if all(r.scores[axis].value is not None for axis, _ in _AXES)]
     if not drawn:
         return ["No model has both a helpfulness and a harmlessness yet, so nothing is ranked."]
     if len(drawn) == 1:
-        others = len(block.rows) - 1
+        others = len(rows) - 1
         lacking = [f"The other {_models(others)} one of the two scores, or both."] if others else []
         return [_alone(drawn[0]), *lacking]
     if len({frozenset(row.missing) for row in drawn}) > 1:
         return ["Nothing is ranked: these rows lack different tasks, so their means are not alike."]
     said = [
-        _first([r for r in block.rows if r.scores[axis].value is not None], axis, word)
+        _first([r for r in rows if r.scores[axis].value is not None], axis, word)
         for axis, word in _AXES
     ]
-    model = "model" if len(drawn) == len(block.rows) else "model with both scores"
+    model = "model" if len(drawn) == len(rows) else "model with both scores"
     front = pareto_front(drawn)
     if len(front) == len(drawn):
         said.append(f"By value, no {model} is ahead of another on both axes.")

@@ -56,6 +56,7 @@ class Row:
 class BlockView:
     """Rows that may be ranked together. `frame` has their columns, with labels in place of models.
 
+    `part` says what is partial, empty where that is not known.
     `apart` says why they are not ranked with the page's first block, a clause each. `embedded` names
     the judges among theirs that are small models of ours, `missing` the tasks that a row lacks.
     `null`: a row is the null engine's, which measures nothing.
@@ -65,6 +66,7 @@ class BlockView:
     suite: str
     key: str
     partial: bool
+    part: str
     apart: Sequence[str]
     rows: Sequence[Row]
     frame: pd.DataFrame

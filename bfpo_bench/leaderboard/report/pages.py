@@ -10,11 +10,19 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import bfpo_bench
 from bfpo_bench.leaderboard.columns import CELL_COLUMNS
-from bfpo_bench.leaderboard.compare.words import unseen_mark, unseen_note
+from bfpo_bench.leaderboard.compare.words import (
+    RULE_WORDS,
+    by_reason,
+    following,
+    unseen_mark,
+    unseen_note,
+    verdict,
+)
+from bfpo_bench.leaderboard.notes import NULL
 from bfpo_bench.leaderboard.report.headline import listed, told
 from bfpo_bench.leaderboard.report.index import SCRIPTS, STYLES
 from bfpo_bench.leaderboard.report.model import Chart, Interval, Page
-from bfpo_bench.leaderboard.report.rows import EMBEDDED
+from bfpo_bench.names import EMBEDDED_JUDGES
 from bfpo_bench.scoring.outcomes import OUTCOMES, POINTS, Outcome
 from bfpo_bench.scoring.scores import Score
 
@@ -64,7 +72,9 @@ def render(page: Page) -> str:
         outcomes=OUTCOMES,
         points=POINTS,
         meanings=MEANINGS,
-        embedded=EMBEDDED,
+        rule=RULE_WORDS,
+        embedded=EMBEDDED_JUDGES,
+        null_note=NULL,
     )
 
 
@@ -87,7 +97,10 @@ def environment() -> Environment:
         "signed": _signed,
         "p": _p,
         "unseen_mark": unseen_mark,
-        "unseen_note": lambda scores: unseen_note(scores, lambda name: _words(_short(name))),
+        "unseen_note": lambda found: unseen_note(found, lambda name: _words(_short(name))),
+        "by_reason": by_reason,
+        "following": following,
+        "verdict": verdict,
         "asked": _asked,
     }
     return found

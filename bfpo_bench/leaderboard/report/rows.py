@@ -10,13 +10,12 @@ import pandas as pd
 
 from bfpo_bench.leaderboard.columns import AGGREGATES, IDENTITY, TEXT
 from bfpo_bench.leaderboard.keys import differences
+from bfpo_bench.leaderboard.notes import partial_part
 from bfpo_bench.leaderboard.report.model import BlockView, Interval, Row
 from bfpo_bench.leaderboard.rows import neutral, row
 from bfpo_bench.leaderboard.view import Block, blocks
+from bfpo_bench.names import EMBEDDED_JUDGES, of_null_engine
 from bfpo_bench.scoring.finished import FinishedRun
-
-EMBEDDED = ("harm", "refusal")
-"""Small models of ours: a first look, no more."""
 
 _RUN = "run_id"
 
@@ -97,13 +96,14 @@ def block_views(found: pd.DataFrame, keys: Mapping[str, Mapping[str, Any]]) -> l
                 suite=block.suite,
                 key=block.key,
                 partial=block.partial,
+                part=partial_part(keys.get(block.key, {}).get("settings")) if block.partial else "",
                 apart=why_apart(ordered[0], block, keys) if number > 1 else (),
                 rows=rows,
                 frame=frame,
                 judges=judges,
-                embedded=[j for j in EMBEDDED if j in judges],
+                embedded=[j for j in EMBEDDED_JUDGES if j in judges],
                 missing=sorted({task for r in rows for task in r.missing}),
-                null=any("null" in r.engine.split() for r in rows),
+                null=any(of_null_engine(r.model) for r in rows),
             )
         )
     return views

@@ -78,5 +78,5 @@ def _version(package: str) -> str:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError as error:
         raise UserError(
-            f"A report needs {package}, which is not installed: pip install 'bfpo-bench[report]'."
+            f"A report needs {package}, which is not installed: pip install {package}."
         ) from error

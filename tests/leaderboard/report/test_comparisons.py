@@ -38,7 +38,9 @@ def test_a_named_baseline_is_held_against_every_other_run() -> None:
 def test_runs_that_were_not_measured_alike_are_not_compared_and_told_why() -> None:
     assert named([A, ELSEWHERE]) == []
     runs = [A, ELSEWHERE]
-    views = [RunView(n, r.run_id, r.name, f"row-{n}", r, None, None, ()) for n, r in enumerate(runs)]
+    views = [
+        RunView(n, r.run_id, r.name, f"row-{n}", r, None, None, ()) for n, r in enumerate(runs)
+    ]
     [view] = comparison_views(runs, views, A)
     assert view.comparison is None
     assert view.refused == (
