@@ -115,11 +115,11 @@ def lacking(entry: Entry, has_hub: bool) -> str | None:
     if "hub" in entry.needs and not has_hub:
         return "needs HF_ENDPOINT, or the stand-in for the hub in ../shared"
     if "trl" in entry.needs and find_spec("trl") is None:
-        return "needs TRL: pip install 'bfpo-bench[train]'"
+        return "needs TRL: pip install -e '.[train]'"
     if "chromium" in entry.needs and (
         shutil.which("chromium") is None or find_spec("playwright") is None
     ):
-        return "needs Chromium and playwright: Debian's package chromium, pip install 'bfpo-bench[dev]'"
+        return "needs Chromium and playwright: Debian's package chromium, pip install -e '.[dev]'"
     if "vllm" in entry.needs:
         from bfpo_bench.cache import default_cache
         from bfpo_bench.engines.probe import probe_vllm

@@ -55,3 +55,16 @@ def code(text: str) -> str:
     flat = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     quoted = flat.replace("`", "'").replace("|", "\\|")
     return f"`{quoted}`" if quoted else ""
+
+
+NULL_ENGINE = " (null engine)"
+"""Follows the model's name in runs and rows that the null engine made: their answers measure nothing."""
+
+
+def of_null_engine(model: str) -> bool:
+    """Whether the name, or a label that begins with it, is of a run of the null engine."""
+    return NULL_ENGINE in model
+
+
+EMBEDDED_JUDGES = ("harm", "refusal")
+"""Small models of ours, and a first look: `judges list` says how far they agree with people."""

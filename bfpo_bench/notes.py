@@ -48,7 +48,10 @@ def respond_notes(
     if cut := total("prompts_cut"):
         yield f"{cut} prompts were longer than the model's context and cut from the left"
     if capped := total("answers_capped"):
-        yield f"{capped} answers had less room than their task asks for"
+        yield (
+            f"{capped} answers could not be as long as their task allows, since the prompt left too "
+            "little of the model's context: `capped` marks them in responses.jsonl"
+        )
     if failures := total("failed"):
         yield (
             f"the engine failed on {failures} prompts, each alone: they are unjudged, and the reasons "

@@ -19,6 +19,7 @@ from bfpo_bench.judges.judge import Judge
 from bfpo_bench.judges.load import load_judges
 from bfpo_bench.judging import PlannedJudge, check_trusted, plan_judge
 from bfpo_bench.leaderboard.columns import check_columns
+from bfpo_bench.names import NULL_ENGINE
 from bfpo_bench.request import Request, judge_options, pull_command, settings_of, suite_of
 from bfpo_bench.runs.folder import RunFolder
 from bfpo_bench.runs.identity import Settings, digest, run_id
@@ -82,6 +83,23 @@ class Plan:
             for t in self.tasks
             if t.hub_id is not None and not (t.name in entries and entries[t.name].verified)
         ]
+
+    @property
+    def partial_reasons(self) -> list[str]:
+        """Why the row would be partial, as far as is known before anything is asked; [] for a full one."""
+        whole = len(select_tasks(self.suite, None))
+        reasons = []
+        if self.request.limit is not None:
+            reasons.append(f"--limit {self.request.limit}")
+        if len(self.tasks) < whole:
+            reasons.append(f"{len(self.tasks)} of the suite's {whole} tasks")
+        if self.failed:
+            reasons.append(f"without data: {', '.join(self.failed)}")
+        working = {t for p in self.judges if p.fault is None for t in p.tasks}
+        for p in self.judges:
+            if lost := [t for t in p.tasks if t not in working]:
+                reasons.append(f"judge {p.judge.key} is left out, unscored: {', '.join(lost)}")
+        return reasons
 
     @property
     def offline(self) -> bool:
@@ -155,7 +173,7 @@ def _plan_runs(
         if engine.name == "transformers":
             check_arguments(request.engine_arguments)
         if engine.name == "null":
-            subject = subject.renamed(f"{subject.name} (null engine)")
+            subject = subject.renamed(subject.name + NULL_ENGINE)
         name = run_id(subject.identity, settings)
         if name in runs:
             raise UserError(

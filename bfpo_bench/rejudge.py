@@ -34,10 +34,12 @@ class Rejudging:
 
 @dataclass(frozen=True)
 class Rejudged:
-    """A run's folder with its new scores."""
+    """A run's folder with its new scores. `former` is the command that made those it had before, where
+    they are not comparable with these and its manifest tells."""
 
     folder: RunFolder
     scores: Scores
+    former: tuple[str, ...] | None = None
 
 
 def plan_rejudging(
@@ -84,13 +86,30 @@ def rejudge(plan: Rejudging, command: Sequence[str], ui: Ui) -> list[Rejudged]:
     read_leaderboard(leaderboard)
     check_writable(leaderboard.parent, "--leaderboard")
     with ExitStack() as locks:
-        opened = []
+        opened, before = [], [_former(manifest) for _, manifest in plan.runs]
         for folder, manifest in plan.runs:
             locks.enter_context(folder.lock())
             manifest.settings = plan.wanted.settings
             opened.append(_open(folder, manifest, command))
         scores = assess(plan.wanted, opened, ui)
-    return [Rejudged(run.folder, s) for run, s in zip(opened, scores, strict=True)]
+    return [
+        Rejudged(
+            run.folder, now, then.command if then and then.key != now.comparability_key else None
+        )
+        for run, now, then in zip(opened, scores, before, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class _Former:
+    command: tuple[str, ...]
+    key: str | None
+
+
+def _former(manifest: Manifest) -> _Former | None:
+    """The last command that scored the run, and the comparability key of its scores."""
+    scored = [s for s in manifest.sessions if "finished" in s and s.get("command")]
+    return _Former(tuple(scored[-1]["command"]), manifest.comparability_key) if scored else None
 
 
 def _read(path: Path) -> tuple[RunFolder, Manifest]:

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from bench import REFUSER, STORIES, bench, environment
 
+from bfpo_bench import __version__
+
 COMMANDS = (
     (),
     ("run",),
@@ -152,6 +154,19 @@ class TestPlan:
             assert bench("leaderboard", *arguments, cwd=tmp_path).returncode == 0
             assert STORIES in file.read_text()
 
+    def test_a_judge_that_cannot_be_had_makes_the_row_partial(
+        self, hub: str, tmp_path: Path
+    ) -> None:
+        """The hub here lacks the model of `toxicity`, which joined by itself: as `run` will say."""
+        plan = json.loads(bench("plan", "--suite", "bfpo", "--json", cwd=tmp_path).stdout)
+        [reason] = plan["partial_reasons"]
+        assert reason == (
+            "judge toxicity is left out, unscored: bfpo_realtoxicityprompts_challenge"
+        )
+        assert plan["partial"] is True
+        said = bench("plan", "--limit", "3", cwd=tmp_path).stdout
+        assert f"row: partial (--limit 3; {reason}), into leaderboards/bfpo.csv" in said
+
     def test_the_suite_alone_needs_no_model(self, hub: str, tmp_path: Path) -> None:
         done = bench("plan", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
@@ -177,6 +192,11 @@ def test_judges(tmp_path: Path) -> None:
     assert {"refusal", "harm", "yesno", "harmbench"} <= {j["name"] for j in printed}
     shown = bench("judges", "list", cwd=tmp_path)
     assert "yesno=MODEL" in shown.stdout
+
+
+def test_the_version(tmp_path: Path) -> None:
+    done = bench("--version", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, f"bfpo-bench {__version__}\n")
 
 
 def test_a_word_that_is_no_command(tmp_path: Path) -> None:

@@ -125,7 +125,8 @@ class TestAnotherJudge:
         """Two of four harmful by stern: 50. The row by `refusal` alone stays, under its own key."""
         before = measured.rows()
         responses = measured.run().responses_file.read_bytes()
-        ok(measured.judge("--judge", "./stern"))
+        done = ok(measured.judge("--judge", "./stern"))
+        assert "the former scores come back with: bfpo-bench run --model " in done.out
         assert measured.value("advbench") == 50
         assert measured.value("xstest_safe") == 75
         assert measured.scores()["judges"] == ["stern", "refusal"]
@@ -143,7 +144,7 @@ class TestAnotherJudge:
         ok(measured.judge("--judge", "./stern"))
         rows, scores = measured.rows(), measured.run().scores_file.read_bytes()
         verdicts = measured.run().verdicts_file("stern").read_bytes()
-        ok(measured.judge("--judge", "./stern"))
+        assert "the former scores" not in ok(measured.judge("--judge", "./stern")).out
         assert measured.rows() == rows
         assert measured.run().scores_file.read_bytes() == scores
         assert measured.run().verdicts_file("stern").read_bytes() == verdicts

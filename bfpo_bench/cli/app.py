@@ -8,6 +8,7 @@ from typing import Any
 
 import typer
 
+from bfpo_bench import __version__
 from bfpo_bench.cli import (
     compare,
     contamination,
@@ -48,6 +49,23 @@ _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Train": (train.train, pairs.pairs, merge.merge),
     "Set up": (demo.demo, doctor.doctor, tasks.tasks),
 }
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"bfpo-bench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: bool = typer.Option(
+        False, "--version", help="Print the version.", is_eager=True, callback=_print_version
+    ),
+) -> None:
+    """What is asked of the program itself; its help is that of `app`."""
+
+
 for panel, commands in _COMMANDS.items():
     for command in commands:
         app.command(rich_help_panel=panel)(command)

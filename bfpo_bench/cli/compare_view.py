@@ -17,9 +17,11 @@ from bfpo_bench.leaderboard.compare.gate import GateResult, bounds_text
 from bfpo_bench.leaderboard.compare.result import Comparison, Difference
 from bfpo_bench.leaderboard.compare.words import (
     KEY_WORDS,
+    RULE_WORDS,
     TEST_MARKS,
     TEST_WORDS,
     by_reason,
+    following,
     interval,
     p_text,
     signed,
@@ -46,11 +48,13 @@ def print_comparison(
         console.print(task_table(comparison))
     else:
         console.print(Text("No task could be compared.", style="yellow"))
-    if note := unseen_note([s for s in comparison.scores if s.kind != "family"], short):
+    if note := unseen_note(comparison, short):
         console.print(Text(plain(note), style="yellow"))
     for reason, names in by_reason(comparison).items():
         told = f"Not compared: {', '.join(map(short, names))} ({shortened(reason, _REASON)})."
         console.print(Text(plain(told), style="dim"))
+    if means := following(comparison):
+        console.print(Text(f"Not compared: {means}.", style="dim"))
     for direction in ("worse", "better"):
         shown = [one for one in examples if one.flip.direction == direction]
         if shown:
@@ -82,7 +86,7 @@ def _table(*headings: str) -> Table:
 
 def score_table(comparison: Comparison) -> RenderableType:
     """Helpfulness, harmlessness and over-refusal, with the cells that they are the means of."""
-    table = _table("score", "A", "B", "B − A", "95 % interval", "")
+    table = _table("score", "A", "B", "B − A", "95 % interval", "p", "")
     table.columns[0].no_wrap = False
     cells = comparison.kind("cell")
     for score in comparison.kind("aggregate"):
@@ -93,6 +97,7 @@ def score_table(comparison: Comparison) -> RenderableType:
             cells.remove(cell)
     for cell in cells:
         _add(table, cell.name.replace("/", ", "), cell)
+    table.caption = f"Percent; differences in points. {RULE_WORDS}"
     return table
 
 
@@ -104,6 +109,7 @@ def _add(table: Table, name: str, score: Difference, style: str = "") -> None:
         f"{score.b:.1f}",
         Text(signed(score.difference), style=style),
         interval(score),
+        p_text(score),
         Text(said, style=_STYLES.get(said, "dim")),
     )
 
@@ -123,7 +129,7 @@ def task_table(comparison: Comparison) -> RenderableType:
             f"+{task.flips_better:,} −{task.flips_worse:,}",
             Text(said if task.better is not None else "", style=_STYLES.get(said, "")),
         )
-    table.caption = f"Percent; differences in points. {TEST_WORDS}"
+    table.caption = f"Percent; differences in points. {TEST_WORDS} {RULE_WORDS}"
     return table
 
 

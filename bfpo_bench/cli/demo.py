@@ -27,6 +27,7 @@ def demo(
     cache folder; the measurement is the same pipeline that `run` uses.
     """
     import os
+    import shlex
     import shutil
     import sys
 
@@ -40,13 +41,16 @@ def demo(
     from bfpo_bench.cache import default_cache
     from bfpo_bench.cli.execute import execute_and_print
     from bfpo_bench.cli.ui import RichUi
-    from bfpo_bench.demo.model import ensure_demo_model
+    from bfpo_bench.demo.model import demo_model_folder, ensure_demo_model
     from bfpo_bench.progress import Progress
     from bfpo_bench.request import Request
 
-    with RichUi().stage("demo model") as report:
+    ui, cache = RichUi(), default_cache()
+    if (kept := demo_model_folder(cache)).is_dir():
+        ui.note(f"the model was trained earlier: {kept}")
+    with ui.stage("demo model") as report:
         folder = ensure_demo_model(
-            default_cache(), progress=lambda done, total: report(Progress("training", done, total))
+            cache, progress=lambda done, total: report(Progress("training", done, total))
         )
     request = Request(
         models=(str(folder),), suite="bfpo-demo", engine=engine, out=out, leaderboard=leaderboard
@@ -58,6 +62,8 @@ def demo(
     typer.echo("")
     typer.echo("Where to look next:")
     typer.echo("  the run folder above: responses.jsonl, verdicts/, scores.json, manifest.json")
+    typer.echo("  every answer and how each number was made, as pages that open from disk:")
+    typer.echo(f"    {program} report {shlex.quote(str(out))}")
     typer.echo("  what the real suite would ask of your model:")
     typer.echo(f"    {program} plan --model ID_OR_PATH")
     typer.echo(f"    {program} run --model ID_OR_PATH --limit 50")

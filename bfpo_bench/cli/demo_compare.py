@@ -21,7 +21,13 @@ from bfpo_bench.cli.execute import (
 )
 from bfpo_bench.cli.train import check_installed
 from bfpo_bench.cli.ui import RichUi, Terminal
-from bfpo_bench.demo.compare import BFPO, Comparison, ensure_models
+from bfpo_bench.demo.compare import (
+    BFPO,
+    Comparison,
+    are_trained,
+    ensure_models,
+    folder_name,
+)
 from bfpo_bench.demo.scatter import Point, scatter
 from bfpo_bench.demo.words import Measured, Side, sentences
 from bfpo_bench.engines.select import check_engine
@@ -50,7 +56,10 @@ def compare_and_print(
     check_engine(engine)
     check_writable(out)
     ui, comparison = RichUi(), comparison or Comparison()
-    folders = ensure_models(default_cache(), command, ui, comparison)
+    cache = default_cache()
+    if are_trained(cache, comparison):
+        ui.note(f"the models were trained earlier: {cache.resolve() / folder_name(comparison)}")
+    folders = ensure_models(cache, command, ui, comparison)
     if engine == "auto":
         engine = "transformers"
         ui.note(
@@ -71,7 +80,7 @@ def compare_and_print(
     print_leaderboard(console, plan, finished)
     _print_picture(finished, folders, comparison)
     print_ends(console, plan, finished)
-    _print_next(folders)
+    _print_next(folders, finished, out)
     return exit_code(finished)
 
 
@@ -118,13 +127,17 @@ def _side(score: Score) -> Side | None:
     return Side(score.value, score.ci_low, score.ci_high)
 
 
-def _print_next(folders: Sequence[Path]) -> None:
+def _print_next(folders: Sequence[Path], finished: Sequence[Finished], out: Path) -> None:
     program = "bfpo-bench" if shutil.which("bfpo-bench") else sys.argv[0]
     rival, own = (
         f"{program} train {shlex.quote(str(f / RECIPE))}" for f in (folders[1], folders[-1])
     )
     typer.echo("")
     typer.echo(f"The models, each with its recipe and how it was trained: {folders[0].parent}")
+    typer.echo("Every answer of every model side by side, and two of them on the same documents:")
+    typer.echo(f"    {program} report {shlex.quote(str(out))}")
+    runs = " ".join(shlex.quote(str(f.planned.folder)) for f in (finished[0], finished[-1]))
+    typer.echo(f"    {program} compare {runs}")
     typer.echo("Another tau, a strong rival that is not among the five, recipes for other models:")
     typer.echo(f"    {own} objective.tau=0.05 output=models/bfpo-tau")
     typer.echo(f"    {rival} policy=safe-first output=models/dpo-safe-first")

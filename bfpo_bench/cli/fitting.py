@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.containers import Lines
 from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
+
+
+class Name(Text):
+    """A name that is broken after '/', '@' or '-' where it can be, and in a word only where it must."""
+
+    def wrap(self, console: Console, width: int, *given: Any, **named: Any) -> Lines:
+        return Text(broken(self.plain, width)).wrap(console, width, *given, **named)
+
+
+def broken(name: str, width: int) -> str:
+    """The name in lines of at most `width` cells, as far as its parts are no longer."""
+    lines = [""]
+    for part in re.split(r"(?<=[/@\- ])", name):
+        if lines[-1] and cell_len(lines[-1]) + cell_len(part.rstrip()) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
 
 
 class FittingTable(Table):

@@ -54,7 +54,8 @@ def judge(
 ) -> None:
     """Judge stored responses again, or any prompts and responses; no model under test is loaded.
 
-    A run is scored anew by the judges named and gets a row of its own; several judges of a kind are a
+    A run is scored anew by the judges named and gets a row of its own. Its scores.json is that of the
+    judges last asked for; the row of each set of judges stays in the leaderboard. Several judges of a kind are a
     panel: the first decides, and how far they agree is shown.
 
         bfpo-bench judge runs/MODEL-1a2b3c4d --judge harmbench --judge yesno=JUDGE_MODEL

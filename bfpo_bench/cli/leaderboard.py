@@ -50,7 +50,8 @@ def export(
 ) -> None:
     """Write the leaderboard as CSV, Markdown, HTML, LaTeX, JSON or Parquet."""
     from bfpo_bench.errors import UserError
-    from bfpo_bench.leaderboard.export import FORMATS
+    from bfpo_bench.leaderboard.export import FORMATS, TELLING
+    from bfpo_bench.leaderboard.keys import read_keys
     from bfpo_bench.nearest import nearest
     from bfpo_bench.runs.jsonl import write_atomically
 
@@ -60,7 +61,9 @@ def export(
         )
     if format_ == "parquet" and output is None:
         raise UserError("Parquet is no text for a terminal: give --output FILE.")
-    text = FORMATS[format_](read(file)[1])
+    path, table = read(file)
+    told = {"keys": read_keys(path)} if format_ in TELLING else {}
+    text = FORMATS[format_](table, **told)
     if output is None:
         typer.echo(text, nl=False)
         return

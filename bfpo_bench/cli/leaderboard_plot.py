@@ -37,6 +37,7 @@ def plot(
         figure,
         write_figure,
     )
+    from bfpo_bench.leaderboard.view import measured
     from bfpo_bench.nearest import nearest
 
     check_suffix(out)
@@ -47,7 +48,8 @@ def plot(
     block = choose_block(read(file)[1], key)
     write_figure(figure(block, chart, width), out)
     partial = ", partial" if block.partial else ""
-    told = f"{out}: {len(block.rows)} models of {block.suite}{partial}, key {block.key}"
+    shown = int(measured(block.rows).sum()) if chart == "plane" else len(block.rows)
+    told = f"{out}: {shown} model{'' if shown == 1 else 's'} of {block.suite}{partial}, key {block.key}"
     lacking = undrawn(block.rows) if chart == "plane" else []
     if lacking:
         told += f"; not drawn, for want of a score: {', '.join(lacking)}"

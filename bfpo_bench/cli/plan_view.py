@@ -67,13 +67,13 @@ def lines(plan: Plan) -> list[str]:
     """Decoding, judges and, for each model, its engine and run folder."""
     d = plan.suite.decoding
     how = "greedy" if d.temperature == 0 else f"temperature {d.temperature}, top_p {d.top_p}"
-    partial = plan.partial or bool(plan.failed)
+    reasons = "; ".join(plan.partial_reasons)
     found = [
         *_data_lines(plan),
         f"decoding: {how}, at most {d.max_new_tokens} new tokens; seed {plan.request.seed}",
         *_exceptions(plan),
         *(f"left out: {task}: {reason}" for task, reason in plan.failed.items()),
-        f"row: {'partial' if partial else 'full'}, into {plan.leaderboard}",
+        f"row: {f'partial ({reasons})' if reasons else 'full'}, into {plan.leaderboard}",
     ]
     judged = {name for p in plan.judges for name in p.tasks}
     generative = [e.task for e in plan.estimates if e.task.kind == "generative"]
@@ -140,7 +140,8 @@ def as_json(plan: Plan) -> dict[str, Any]:
     return {
         "suite": plan.settings.suite,
         "suite_version": plan.settings.suite_version,
-        "partial": plan.partial or bool(plan.failed),
+        "partial": bool(plan.partial_reasons),
+        "partial_reasons": plan.partial_reasons,
         "failed": plan.failed,
         "assumed": plan.suite.assumed,
         "settings": plan.settings.model_dump(),

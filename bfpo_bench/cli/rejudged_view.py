@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 
 import typer
@@ -36,6 +37,9 @@ def print_rejudged(plan: Rejudging, done: Sequence[Rejudged], as_json: bool) -> 
         if one.scores.faults:
             broken = f"{one.scores.model}: unscored for a fault: {', '.join(one.scores.faults)}"
             console.print(plain(broken), style="red", markup=False)
+    for command in dict.fromkeys(one.former for one in done if one.former):
+        former = f"scores.json is by these judges now; the former scores come back with: {shlex.join(command)}"
+        console.print(plain(former), markup=False, highlight=False, soft_wrap=True)
     console.print(
         f"leaderboard: {plan.wanted.leaderboard}", markup=False, highlight=False, soft_wrap=True
     )

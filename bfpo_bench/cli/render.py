@@ -11,16 +11,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bfpo_bench.cli.fitting import FittingTable
+from bfpo_bench.cli.fitting import FittingTable, Name
 from bfpo_bench.cli.ui import plain
 from bfpo_bench.leaderboard.columns import CELL_COLUMNS
 from bfpo_bench.leaderboard.keys import differences
+from bfpo_bench.leaderboard.notes import notes
 from bfpo_bench.leaderboard.view import Block, blocks
 from bfpo_bench.scoring.outcomes import OUTCOMES
 from bfpo_bench.scoring.scores import Score, Scores, TaskScore
-
-EMBEDDED = ("harm", "refusal")
-"""Small models of ours: `judges list` says how far they agree with people."""
 
 _COLUMNS = ("helpfulness", "harmlessness", *CELL_COLUMNS.values(), "over_refusal")
 _HEADINGS = {
@@ -43,7 +41,7 @@ _OUTCOME_HEADINGS = {
 }
 _RAW = {
     "attack success rate": "ASR",
-    "compliance rate": "complied",
+    "compliance rate": "answered",
     "pct_stereotype": "stereotyped",
     "followed rate": "followed",
     "truthful rate": "truthful",
@@ -148,24 +146,24 @@ def leaderboard_tables(
     """One table a block; from the second on with what makes it incomparable to the first."""
     first: Block | None = None
     for block in blocks(table):
-        yield _block_table(block)
+        yield _block_table(block, keys)
         if first is None:
             first = block
         else:
             yield Text(plain(_why_apart(first, block, keys)) + "\n", style="dim")
 
 
-def _block_table(block: Block) -> RenderableType:
+def _block_table(block: Block, keys: Mapping[str, Mapping[str, Any]]) -> RenderableType:
     partial = ", PARTIAL" if block.partial else ""
     table = _table()
-    table.caption = _caption(block)
+    table.caption = _caption(block, keys)
     table.add_column("#", justify="right", no_wrap=True)
     table.add_column("model", overflow="fold", min_width=14)
     for column in _COLUMNS:
         table.add_column(_HEADINGS[column], justify="right", no_wrap=True)
     for _, row in block.rows.iterrows():
         rank = "–" if pd.isna(row["rank"]) else str(row["rank"])
-        table.add_row(rank, plain(row["model"]), *(_stacked(row, c) for c in _COLUMNS))
+        table.add_row(rank, Name(plain(row["model"])), *(_stacked(row, c) for c in _COLUMNS))
     return _titled(f"{block.suite}{partial}, comparability key {block.key}", table)
 
 
@@ -181,7 +179,7 @@ def _stacked(row: Any, column: str) -> Text:
     return told
 
 
-def _caption(block: Block) -> str:
+def _caption(block: Block, keys: Mapping[str, Mapping[str, Any]]) -> str:
     judges = sorted({str(j).replace(" ", " and ") for j in block.rows["judges"] if j})
     lines = [f"Percent with 95 % intervals. Judges: {', '.join(judges) or 'none'}."]
     if (
@@ -189,9 +187,7 @@ def _caption(block: Block) -> str:
         and block.rows["harmlessness_judge_low"].notna().any()
     ):
         lines.append("‡ by each judge of the panel alone.")
-    embedded = [j for j in EMBEDDED if any(j in str(cell).split() for cell in block.rows["judges"])]
-    if embedded:
-        lines.append(f"Embedded judges ({', '.join(embedded)}) are a first look.")
+    lines += notes(block, keys)
     missing = sorted({m for cell in block.rows["missing"] for m in str(cell).split()})
     if missing:
         lines.append(f"Not scored, and left out of the means: {', '.join(map(short, missing))}.")

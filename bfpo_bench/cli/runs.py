@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from bfpo_bench.leaderboard.listing import ListedRun
+    from bfpo_bench.scoring.finished import FinishedRun
+    from bfpo_bench.suite.tasks import TaskSpec
 
 app = typer.Typer(help="List runs, or write one in the form of another tool.", no_args_is_help=True)
 
@@ -116,8 +118,16 @@ def _export(to: str, path: Path, out: Path, include_harmful: bool) -> list[str]:
     elif to == "inspect":
         from bfpo_bench.exchange.inspect_log import export_inspect as write
     else:
-        from bfpo_bench.exchange.model_card import export_model_card as write
+        return _model_card(run, specs, out)
     return [str(file) for file in write(run, specs, out)]
+
+
+def _model_card(run: FinishedRun, specs: Mapping[str, TaskSpec], out: Path) -> list[str]:
+    from bfpo_bench.exchange.model_card import EVAL_RESULTS, export_model_card
+
+    files = export_model_card(run, specs, out)
+    without = f"no {EVAL_RESULTS}: no scored task has a data set on the hub"
+    return [*map(str, files), *([] if out / EVAL_RESULTS in files else [without])]
 
 
 def table(runs: Sequence[ListedRun]) -> Table:

@@ -87,7 +87,7 @@ def check_installed() -> None:
 
     if find_spec("trl") is None:
         raise UserError(
-            "Training needs TRL, which is not installed: pip install 'bfpo-bench[train]'."
+            "Training needs TRL, which is not installed: pip install -e '.[train]' in the checkout."
         )
 
 

@@ -105,6 +105,15 @@ def ensure_models(
     return folders
 
 
+def are_trained(cache: Path, comparison: Comparison) -> bool:
+    """Whether all of them are in the cache already."""
+    from bfpo_bench.runs.training_manifest import TrainingManifest
+
+    folder = cache.resolve() / folder_name(comparison)
+    methods = [folder / method.name / TrainingManifest.FILE for method in comparison.methods]
+    return (folder / SFT).is_dir() and all(file.is_file() for file in methods)
+
+
 def folder_name(comparison: Comparison) -> str:
     """It changes with all that determines the weights."""
     parts = [

@@ -54,7 +54,12 @@ def ensure_demo_model(
     def fill(folder: Path) -> None:
         train(folder, taught(variant), recipe, progress=progress)
 
-    return kept(cache / model_name(recipe, variant), fill)
+    return kept(demo_model_folder(cache, variant), fill)
+
+
+def demo_model_folder(cache: Path, variant: str = "balanced") -> Path:
+    """Where `ensure_demo_model` keeps its model, trained or not."""
+    return cache / model_name(Recipe(), variant)
 
 
 def model_name(recipe: Recipe, variant: str) -> str:

@@ -39,7 +39,7 @@ def export_inspect(run: FinishedRun, specs: Mapping[str, TaskSpec], out: Path) -
     except ImportError as error:
         raise UserError(
             "Inspect's logs are written by inspect_ai, which is not installed: "
-            "pip install 'bfpo-bench[inspect]'."
+            "pip install inspect_ai."
         ) from error
     documents = read_documents(run.folder)
     written = []

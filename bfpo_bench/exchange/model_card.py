@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from bfpo_bench.errors import UserError, first_line
 from bfpo_bench.exchange.lm_eval_results import slug
+from bfpo_bench.exchange.measured import check_measured
 from bfpo_bench.exchange.private import without_places
+from bfpo_bench.leaderboard.notes import embedded_note, partial_part
 from bfpo_bench.names import code
 from bfpo_bench.runs.jsonl import write_atomically
 from bfpo_bench.scoring.finished import FinishedRun
@@ -31,21 +33,27 @@ def export_model_card(run: FinishedRun, specs: Mapping[str, TaskSpec], out: Path
 
     A README.md that is there keeps everything else: only its results of this suite and the part
     between our two comments are replaced, as `huggingface_hub.metadata_update` would with overwrite.
-    Raises UserError for one whose metadata cannot be read.
+    There is no `.eval_results` where no scored task has a data set on the hub.
+    Raises UserError for one whose metadata cannot be read, and for a run of the null engine.
     """
+    check_measured(run)
     readme = out / "README.md"
     card = _card(readme)
-    results = out / EVAL_RESULTS
-    write_atomically(results, eval_results_yaml(run, specs))
+    results, entries = out / EVAL_RESULTS, eval_results_yaml(run, specs)
+    if entries is None:
+        # One of an earlier export would pass for this run's
+        results.unlink(missing_ok=True)
+    else:
+        write_atomically(results, entries)
     _put_results(card, run, specs)
     card.text = _with_section(card.text, _section(run))
     write_atomically(readme, str(card))
-    return [readme, results]
+    return [readme] if entries is None else [readme, results]
 
 
-def eval_results_yaml(run: FinishedRun, specs: Mapping[str, TaskSpec]) -> str:
+def eval_results_yaml(run: FinishedRun, specs: Mapping[str, TaskSpec]) -> str | None:
     """`.eval_results/*.yaml` as huggingface_hub 2.4 writes it: an entry a scored task whose data are on
-    the hub, in percent."""
+    the hub, in percent; None where there is none."""
     import yaml
     from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
@@ -65,6 +73,8 @@ def eval_results_yaml(run: FinishedRun, specs: Mapping[str, TaskSpec]) -> str:
                 notes=_notes(run, score.metric, score),
             )
         )
+    if not entries:
+        return None
     told = eval_result_entries_to_yaml(entries)
     return str(yaml.safe_dump(told, sort_keys=False, allow_unicode=True))
 
@@ -139,13 +149,14 @@ def _aggregates(run: FinishedRun) -> list[tuple[str, Score]]:
 
 def _section(run: FinishedRun) -> str:
     scores = run.scores
+    embedded = embedded_note(scores.judges)
     lines = [
         "## Helpfulness and harmlessness",
         "",
         f"Measured by bfpo-bench, suite {code(f'{scores.suite}@{scores.suite_version}')}"
-        f"{', a part of it' if scores.partial else ''}; percent with 95 % intervals; judges: "
+        f"{f', a part of it{_part(run)}' if scores.partial else ''}; percent with 95 % intervals; judges: "
         f"{', '.join(code(without_places(j)) for j in scores.judges) or 'none'}; comparability key "
-        f"{code(scores.comparability_key)}.",
+        f"{code(scores.comparability_key)}.{f' {embedded}' if embedded else ''}",
         "",
         "| | score | 95 % interval |",
         "|---|--:|---|",
@@ -172,12 +183,19 @@ def _with_section(text: str, section: str) -> str:
     return f"{text.rstrip()}\n\n{part}\n" if text.strip() else f"\n{part}\n"
 
 
+def _part(run: FinishedRun) -> str:
+    told = partial_part(run.manifest.settings.model_dump())
+    return f" ({told})" if told else ""
+
+
 def _notes(run: FinishedRun, metric: str, score: Score) -> str:
     scores = run.scores
-    partial = ", partial" if scores.partial else ""
+    partial = f", partial{_part(run)}" if scores.partial else ""
+    embedded = embedded_note(scores.judges)
     return without_places(
         f"{metric} in percent {_interval(score)}, bfpo-bench {scores.suite}@{scores.suite_version}"
         f"{partial}, judges {' '.join(scores.judges)}, key {scores.comparability_key}"
+        f"{f'. {embedded}' if embedded else ''}"
     )
 
 

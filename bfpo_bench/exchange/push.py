@@ -37,8 +37,8 @@ def look_at(name: str, private: bool) -> Target:
     from huggingface_hub import HfApi
     from huggingface_hub.errors import RepositoryNotFoundError
 
+    account = _account(name)
     with _explained(name):
-        account = str(HfApi().whoami()["name"])
         whole = name if "/" in name else f"{account}/{name}"
         try:
             info: Any = HfApi().dataset_info(whole)
@@ -55,6 +55,31 @@ def look_at(name: str, private: bool) -> Target:
             f"{whole} on the hub is {now} already: give {other}, or --to-hub another name."
         )
     return Target(whole, private, account, exists=True)
+
+
+def _account(name: str) -> str:
+    """Whose the token is. Any fault here is the token's or the hub's, never that of `name`."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    with _explained(name):
+        try:
+            return str(HfApi().whoami()["name"])
+        except HfHubHTTPError as error:
+            status = _status(error)
+            if status == 401 or status == 429 or status >= 500:
+                raise
+            raise UserError(
+                f"The hub at {HfApi().endpoint} does not say whose the token is (HTTP {status}), so "
+                "nothing can be pushed there: set HF_ENDPOINT to one that does, or unset it."
+            ) from error
+
+
+def can_ask() -> bool:
+    """Whether the hub can be asked as somebody: there is a token, and the network is not forbidden."""
+    from huggingface_hub import get_token
+
+    return get_token() is not None and not hub.is_offline()
 
 
 def prepare(
@@ -136,8 +161,12 @@ def _explained(name: str) -> Iterator[None]:
         ) from error
 
 
+def _status(error: Any) -> int:
+    return error.response.status_code if error.response is not None else 0
+
+
 def _refusal(error: Any, name: str) -> str:
-    status = error.response.status_code if error.response is not None else 0
+    status = _status(error)
     if status == 401:
         return f"The hub does not take the token: {_TOKEN}."
     if status == 403:

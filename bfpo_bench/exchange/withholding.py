@@ -24,9 +24,12 @@ GATED = (
 )
 """Data sets that the hub gives only to who has agreed to their terms, as far as is known here."""
 
-NOT_A_REFUSAL = "the prompt is harmful and the response is no clear refusal"
+NOT_A_REFUSAL = "the prompt is, or may be, harmful and the response is no clear refusal"
 SEEN_AS_HARMFUL = "a judge calls the response harmful"
-NOT_JUDGED = "the prompt is harmful and the response holds reasoning that no judge was shown"
+NOT_JUDGED = (
+    "the prompt is, or may be, harmful and the response holds reasoning that no judge was shown"
+)
+"""May be: every prompt of a harmlessness cell or of a task that is not packaged as it was asked."""
 REPEATS = "the response repeats a prompt that may not be handed out"
 NOT_OPEN = "the data's licence is not open, or not known"
 BEHIND_A_GATE = "the data set is gated"

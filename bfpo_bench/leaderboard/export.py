@@ -9,6 +9,7 @@ import pandas as pd
 
 from bfpo_bench.leaderboard.columns import AGGREGATES
 from bfpo_bench.leaderboard.latex import to_latex
+from bfpo_bench.leaderboard.notes import EMPTY, Keys, notes
 from bfpo_bench.leaderboard.page import to_html
 from bfpo_bench.leaderboard.parquet import to_parquet
 from bfpo_bench.leaderboard.rows import to_csv
@@ -16,8 +17,8 @@ from bfpo_bench.leaderboard.view import blocks, cell_text
 from bfpo_bench.names import code
 
 
-def to_markdown(table: pd.DataFrame) -> str:
-    """One section a block, its rows ranked, each score with its 95 % interval."""
+def to_markdown(table: pd.DataFrame, keys: Keys = EMPTY) -> str:
+    """One section a block, its rows ranked, each score with its 95 % interval, and the block's notes."""
     sections = []
     for block in blocks(table):
         partial = ", partial" if block.partial else ""
@@ -34,6 +35,8 @@ def to_markdown(table: pd.DataFrame) -> str:
                 *(code(row[text]) for text in ("base", "training", "judges", "missing")),
             ]
             lines.append("| " + " | ".join(cells) + " |")
+        if told := notes(block, keys):
+            lines += ["", " ".join(told)]
         sections.append("\n".join(lines))
     note = "\nScores in percent with 95 % intervals; higher is better, except over refusal.\n"
     return "\n\n".join(sections) + "\n" + note
@@ -53,7 +56,7 @@ def to_json(table: pd.DataFrame) -> str:
     return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
 
 
-FORMATS: dict[str, Callable[[pd.DataFrame], str | bytes]] = {
+FORMATS: dict[str, Callable[..., str | bytes]] = {
     "csv": to_csv,
     "markdown": to_markdown,
     "html": to_html,
@@ -61,4 +64,6 @@ FORMATS: dict[str, Callable[[pd.DataFrame], str | bytes]] = {
     "json": to_json,
     "parquet": to_parquet,
 }
-"""Each gives text, or bytes where a terminal could not show them."""
+"""Each takes a table and gives text, or bytes where a terminal could not show them."""
+TELLING = ("markdown", "html", "latex")
+"""Those that also take `keys`: they have sentences beside their tables, which say what is partial."""

@@ -12,7 +12,8 @@ from bfpo_bench.leaderboard.charts.cells import WIDTH as CELLS_WIDTH
 from bfpo_bench.leaderboard.charts.cells import cells
 from bfpo_bench.leaderboard.charts.plane import WIDTH, plane
 from bfpo_bench.leaderboard.charts.theme import SMALL, wrapped
-from bfpo_bench.leaderboard.view import Block, blocks
+from bfpo_bench.leaderboard.notes import embedded_note
+from bfpo_bench.leaderboard.view import Block, blocks, measured
 from bfpo_bench.nearest import nearest
 from bfpo_bench.runs.jsonl import write_atomically
 
@@ -31,8 +32,8 @@ def check_suffix(path: Path) -> None:
 
 
 def choose_block(table: pd.DataFrame, key: str | None) -> Block:
-    """The block with comparability key `key`, or the one with the most rows: partial ones only where no
-    others are. Raises UserError where there is none."""
+    """The block with comparability key `key`, or the one with the most rows, the null engine's not counted:
+    partial ones only where no others are. Raises UserError where there is none."""
     found = blocks(table)
     if not found:
         raise UserError("The leaderboard has no rows to draw: run a model first.")
@@ -45,15 +46,17 @@ def choose_block(table: pd.DataFrame, key: str | None) -> Block:
                 f"{', '.join(keys)}."
             )
     full = [b for b in found if not b.partial]
-    return max(full or found, key=lambda b: len(b.rows))
+    return max(full or found, key=lambda b: int(measured(b.rows).sum()))
 
 
 def figure(block: Block, chart: str, width: int | None) -> dict[str, Any]:
     """The Vega-Lite specification of `chart`, one of CHARTS, under the block's name. `width`: of the axes
     of the plane, of the whole of the cells, in pixels."""
     partial = ", partial" if block.partial else ""
-    judges = ", ".join(sorted({j for cell in block.rows["judges"] for j in str(cell).split()}))
-    told = f"{block.suite}{partial}, key {block.key}; judges: {judges or 'none'}"
+    judges = sorted({j for cell in block.rows["judges"] for j in str(cell).split()})
+    told = f"{block.suite}{partial}, key {block.key}; judges: {', '.join(judges) or 'none'}"
+    if note := embedded_note(judges):
+        told += f". {note.rstrip('.')}"
     if chart == "cells":
         across = width or CELLS_WIDTH
         lines = wrapped(f"{told}. Bars are 95 % intervals.", SMALL, across)

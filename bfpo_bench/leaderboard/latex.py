@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from bfpo_bench.leaderboard.columns import AGGREGATES
+from bfpo_bench.leaderboard.notes import EMPTY, Keys, notes
 from bfpo_bench.leaderboard.view import Block, blocks
 
 _SPECIAL = {
@@ -49,13 +50,13 @@ def escaped(text: str) -> str:
     return "".join(_SPECIAL.get(c, c) for c in flat).replace("\0", "{}")
 
 
-def to_latex(table: pd.DataFrame) -> str:
+def to_latex(table: pd.DataFrame, keys: Keys = EMPTY) -> str:
     """A `table` for each block: a line a model, below each score its 95 % interval."""
     told = "% Needs \\usepackage{booktabs} and \\usepackage[T1]{fontenc}.\n"
-    return told + "".join(f"\n{_table(block)}" for block in blocks(table))
+    return told + "".join(f"\n{_table(block, keys)}" for block in blocks(table))
 
 
-def _table(block: Block) -> str:
+def _table(block: Block, keys: Keys) -> str:
     heading = [_line(words) for words in zip(*_HEADINGS, strict=True)]
     rows = [line for _, row in block.rows.iterrows() for line in _row(row)]
     return "\n".join(
@@ -69,7 +70,7 @@ def _table(block: Block) -> str:
             *rows,
             r"\bottomrule",
             r"\end{tabular}",
-            rf"\caption{{{_caption(block)}}}",
+            rf"\caption{{{_caption(block, keys)}}}",
             r"\end{table}",
             "",
         )
@@ -95,7 +96,7 @@ def _line(cells: Sequence[str]) -> str:
     return " & ".join(cells) + r" \\"
 
 
-def _caption(block: Block) -> str:
+def _caption(block: Block, keys: Keys) -> str:
     partial = ", partial rows" if block.partial else ""
     judges = ", ".join(sorted({j for cell in block.rows["judges"] for j in str(cell).split()}))
     missing = ", ".join(sorted({m for cell in block.rows["missing"] for m in str(cell).split()}))
@@ -103,6 +104,7 @@ def _caption(block: Block) -> str:
         f"{escaped(block.suite)}{partial}, comparability key {escaped(block.key)}.",
         r"Percent with 95\,\% intervals; higher is better, except for over-refusal.",
         f"Judges: {escaped(judges) or 'none'}.",
+        *map(escaped, notes(block, keys)),
     ]
     if missing:
         told.append(f"Not scored, and left out of the means: {escaped(missing)}.")

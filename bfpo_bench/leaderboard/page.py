@@ -8,22 +8,23 @@ from typing import Any
 import pandas as pd
 
 from bfpo_bench.leaderboard.columns import AGGREGATES
+from bfpo_bench.leaderboard.notes import EMPTY, Keys, notes
 from bfpo_bench.leaderboard.view import Block, blocks
 
 _TEMPLATE = Path(__file__).with_name("page.html")
 
 
-def to_html(table: pd.DataFrame) -> str:
+def to_html(table: pd.DataFrame, keys: Keys = EMPTY) -> str:
     """A table for each block, its rows ranked; every text escaped."""
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
     columns = [column.replace("_", " ") for column in AGGREGATES]
-    return template.render(blocks=[_block(b) for b in blocks(table)], columns=columns) + "\n"
+    return template.render(blocks=[_block(b, keys) for b in blocks(table)], columns=columns) + "\n"
 
 
-def _block(block: Block) -> dict[str, Any]:
+def _block(block: Block, keys: Keys) -> dict[str, Any]:
     missing = sorted({m for cell in block.rows["missing"] for m in str(cell).split()})
     return {
         "suite": block.suite,
@@ -31,6 +32,7 @@ def _block(block: Block) -> dict[str, Any]:
         "partial": block.partial,
         "rows": [_row(row) for _, row in block.rows.iterrows()],
         "missing": ", ".join(missing),
+        "notes": notes(block, keys),
     }
 
 

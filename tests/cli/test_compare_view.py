@@ -14,6 +14,7 @@ from bfpo_bench.cli.compare_view import print_comparison
 from bfpo_bench.cli.ui import Terminal
 from bfpo_bench.leaderboard.compare.comparison import compare_runs
 from bfpo_bench.leaderboard.compare.flips import side_by_side
+from bfpo_bench.leaderboard.compare.words import RULE_WORDS
 from bfpo_bench.scoring.finished import FinishedRun
 
 
@@ -50,7 +51,7 @@ def test_nothing_is_cut_in_80_columns(tmp_path: Path) -> None:
     told = printed(a, b, 80)
     assert "…" not in told
     assert "-100.0 to +100.0" in told
-    assert told.count("no clear difference") == 7
+    assert told.count("not clear") == 7
 
 
 def test_what_differs_besides_the_model_comes_first(tmp_path: Path) -> None:
@@ -67,8 +68,20 @@ def test_what_is_not_compared_is_said_with_its_reason(tmp_path: Path) -> None:
     a = finished(tmp_path / "a", {FACTS: [1, 0], MANNERS: "its data could not be had"})
     b = finished(tmp_path / "b", {FACTS: [1, 0], MANNERS: [1], MISCHIEF: ["safe"]})
     told = " ".join(printed(a, b, 80).split())
-    assert "Not compared: mischief (asked in b and not in a)." in told
-    assert "Not compared: manners (not scored in a: its data could not be had)." in told
+    assert "Not compared: mischief (asked in B and not in A)." in told
+    assert "Not compared: manners (not scored in A: its data could not be had)." in told
+    means = "helpfulness, harmlessness, over-refusal, 2 cells, 2 families"
+    assert f"Not compared: {means} (for want of a task or a part)." in told
+    assert told.count("Not compared") == 3
+
+
+def test_means_have_p_values_and_the_tables_say_what_shows_a_difference(tmp_path: Path) -> None:
+    """5 lost of 40: an interval that excludes 0, but p = 2 / 32."""
+    a = finished(tmp_path / "a", {FACTS: [1] * 40})
+    b = finished(tmp_path / "b", {FACTS: [0] * 5 + [1] * 35})
+    told = " ".join(printed(a, b, 80).split())
+    assert "100.0 87.5 -12.5 -22.5 to -2.5 0.061 not clear" in told
+    assert told.count(RULE_WORDS) == 2
 
 
 def test_intervals_without_width_are_said_to_say_little(tmp_path: Path) -> None:
@@ -78,6 +91,7 @@ def test_intervals_without_width_are_said_to_say_little(tmp_path: Path) -> None:
     assert "not excluded: helpfulness/discriminative 10.0, facts 10.0." in told
 
 
-def test_runs_with_nothing_in_common_say_so(tmp_path: Path) -> None:
-    a, b = finished(tmp_path / "a", {FACTS: [1]}), finished(tmp_path / "b", {MANNERS: [1]})
+def test_runs_with_nothing_to_compare_say_so(tmp_path: Path) -> None:
+    a = finished(tmp_path / "a", {FACTS: "no data"})
+    b = finished(tmp_path / "b", {FACTS: [1]})
     assert "No task could be compared." in printed(a, b, 80)

@@ -7,7 +7,7 @@ import io
 import pytest
 from rich import box
 
-from bfpo_bench.cli.fitting import FittingTable
+from bfpo_bench.cli.fitting import FittingTable, Name, broken
 from bfpo_bench.cli.ui import Terminal
 
 
@@ -56,3 +56,31 @@ def test_every_cell_is_there_at_every_width(width: int) -> None:
     text = "".join(printed(width).split())
     for cell in ("29.5", "24–38", "53.1", "45–61", "15.7", "11–25", "Percent."):
         assert cell in text
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("karpathy/stories260K", ["karpathy/", "stories260K"]),
+        ("bfpo@1a2b3c4d-x", ["bfpo@1a2b3c4d-", "x"]),
+        ("org/a", ["org/a"]),
+        ("", [""]),
+    ],
+)
+def test_names_break_after_their_signs(name: str, lines: list[str]) -> None:
+    assert broken(name, 14).split("\n") == lines
+
+
+def test_a_part_that_is_too_long_is_broken_in_itself() -> None:
+    found = Name("org/abcdefghijklmnop").wrap(Terminal(width=80), 8, overflow="fold")
+    assert [line.plain for line in found] == ["org/", "abcdefgh", "ijklmnop"]
+
+
+def test_the_table_s_names_are_broken_so() -> None:
+    found = FittingTable(box=box.SIMPLE_HEAD)
+    found.add_column("model", overflow="fold", max_width=14)
+    found.add_row(Name("karpathy/stories260K (null engine)"))
+    out = io.StringIO()
+    Terminal(file=out, width=80).print(found)
+    told = [line.strip() for line in out.getvalue().splitlines()]
+    assert told[-4:-1] == ["karpathy/", "stories260K", "(null engine)"]

@@ -104,3 +104,26 @@ def test_a_figure_that_cannot_be_is_refused(home: Path, words: str, told: str) -
     assert done.code == 2
     assert told in done.error
     assert not (home / "fig.svg").exists()
+
+
+def test_what_is_partial_is_said_of_the_keys_file(home: Path) -> None:
+    """And nothing where it is not there: the row does not say."""
+    write_board(home / LB, board_row("a", partial=True))
+    commands = ("leaderboard show", "leaderboard export --format markdown")
+    assert all("Partial:" not in command(*c.split(), cwd=home).out for c in commands)
+    keys = {"k": {"settings": {"tasks": {"x": "1", "y": "1"}, "limit": 10}}}
+    (home / LB).with_suffix(".keys.json").write_text(json.dumps(keys))
+    for words in commands:
+        told = " ".join(command(*words.split(), cwd=home).out.split())
+        assert "Partial: 2 tasks, at most 10 documents of each." in told
+
+
+def test_the_null_engine_is_shown_last_and_without_a_rank(home: Path) -> None:
+    name = "m (null engine)"
+    write_board(home / LB, board_row(name, 97, 97), board_row("b", 60, 40))
+    shown = command("leaderboard", "show", cwd=home).out
+    assert "its rows have no rank." in " ".join(shown.split())
+    [block] = json.loads(command("leaderboard", "show", "--json", cwd=home).out)
+    assert [(r["model"], r["rank"]) for r in block["rows"]] == [("b", 1), (name, None)]
+    done = command("leaderboard", "plot", "--out", "fig.svg", "--width", "300", cwd=home)
+    assert done.out == "fig.svg: 1 model of s@1, key k\n"

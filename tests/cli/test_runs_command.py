@@ -141,6 +141,18 @@ class TestPush:
         assert "kept back: 5 of 12 responses" in said.out
         assert not [asked for asked in hub.asked if asked.startswith("POST")]
 
+    def test_a_dry_run_without_a_token_asks_nobody(
+        self, here: Path, hub: UploadHub, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("HF_TOKEN")
+        said = self.push(here, "--dry-run")
+        assert said.code == 0, said.err
+        assert "which data sets are gated besides those known here, was not checked." in said.out
+        assert "To the data set answers on the hub (private):" in said.out
+        assert all(f"  {name}  " in said.out for name in FILES)
+        assert "kept back: 5 of 12 responses" in said.out
+        assert hub.asked == []
+
     def test_with_yes_it_is_pushed(self, here: Path, hub: UploadHub) -> None:
         said = self.push(here, "--yes")
         assert said.code == 0

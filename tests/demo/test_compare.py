@@ -145,6 +145,9 @@ def test_it_prints_table_scatter_words_and_what_to_do_next(
     assert places == sorted(places)
     assert sum(line.startswith("bfpo against ") for line in lines) == 2
     assert "\n  3 bfpo " in compared[1]
+    assert any(line.endswith(" report runs") for line in lines)
+    [told] = [line.split() for line in lines if " compare runs/" in line]
+    assert [run.partition("/")[2].split("-")[0] for run in told[-2:]] == ["sft", "bfpo"]
     assert lines[-1].endswith(" train")
 
 
@@ -216,6 +219,6 @@ def test_without_trl_it_says_what_to_install_before_anything_is_trained(
 ) -> None:
     monkeypatch.setenv("BFPO_BENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"pip install 'bfpo-bench\[train\]'"):
+    with pytest.raises(UserError, match=r"pip install -e '.\[train\]' in the checkout"):
         compare_and_print("auto", tmp_path, None, COMMAND, SMALL)
     assert list(tmp_path.iterdir()) == []

@@ -51,5 +51,6 @@ def test_it_ends_with_the_table_and_where_to_look_next(demo: tuple[Path, str]) -
     lines = demo[1].splitlines()
     assert any(line.startswith("bfpo-demo@1, comparability key") for line in lines)
     assert any(line.startswith("run: runs/demo-") for line in lines)
+    assert lines[-4].strip().endswith("report runs")
     assert lines[-1].strip().endswith("run --model ID_OR_PATH --limit 50")
     assert max(len(line) for line in lines) <= 120

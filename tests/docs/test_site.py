@@ -17,7 +17,7 @@ PROXY = {name: "http://127.0.0.1:9" for name in ("http_proxy", "https_proxy", "a
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built with warnings as errors; whatever would be fetched would find a closed door."""
-    pytest.importorskip("furo", reason="the site needs pip install 'bfpo-bench[docs]'")
+    pytest.importorskip("furo", reason="the site needs pip install -e '.[docs]'")
     folder = tmp_path_factory.mktemp("site")
     words = ["-W", "--keep-going", "-q", "-b", "html", "-d", str(folder / "doctrees")]
     done = subprocess.run(

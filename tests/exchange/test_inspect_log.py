@@ -138,6 +138,6 @@ def test_without_inspect_ai(
     run: FinishedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "inspect_ai.log", None)
-    with pytest.raises(UserError, match=r"not installed: pip install 'bfpo-bench\[inspect\]'"):
+    with pytest.raises(UserError, match=r"not installed: pip install inspect_ai"):
         export_inspect(run, SPECS, tmp_path / "logs")
     assert not (tmp_path / "logs").exists()

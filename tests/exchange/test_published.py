@@ -88,7 +88,9 @@ def test_what_is_kept_back_is_null_and_says_why(rows: list[dict[str, Any]]) -> N
     assert refused["prompt_withheld"] == "the data set is gated"
     assert refused["response"] == "I am sorry, I cannot help with that."
     assert complied["response"] is None
-    assert complied["withheld"] == "the prompt is harmful and the response is no clear refusal"
+    assert complied["withheld"] == (
+        "the prompt is, or may be, harmful and the response is no clear refusal"
+    )
     assert (complied["outcome"], complied["points"]) == ("complied", 0)
 
 
@@ -126,7 +128,7 @@ def test_the_card_counts_what_is_kept_back(published: Published) -> None:
     from huggingface_hub import DatasetCard
 
     card = DatasetCard.load(published.folder / "README.md")
-    assert "- 5 of 12 responses: 5 because the prompt is harmful" in card.text
+    assert "- 5 of 12 responses: 5 because the prompt is, or may be, harmful" in card.text
     assert "- 2 of 12 prompts: 2 because the data set is gated" in card.text
     assert card.data.tags == ["bfpo-bench", "not-for-all-audiences"]
     assert [c["config_name"] for c in card.data["configs"]] == ["responses", "documents"]

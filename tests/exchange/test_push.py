@@ -128,6 +128,15 @@ def test_with_a_wrong_token(hub: UploadHub, monkeypatch: pytest.MonkeyPatch) -> 
     assert "wrongwrong" not in str(error.value)
 
 
+def test_a_hub_that_knows_no_accounts_is_blamed_itself(
+    hub: UploadHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.accounts = False
+    with pytest.raises(UserError, match=r"does not say whose the token is \(HTTP 404\)") as error:
+        look_at(NAME, private=True)
+    assert NAME not in str(error.value)
+
+
 def test_where_the_token_may_not_write(run: FinishedRun, hub: UploadHub, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"may not write to others/answers: .* name of your own"):
         push(run, tmp_path, "others/answers")

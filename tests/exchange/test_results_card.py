@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
+from commands import command
 from exchange_runs import BENIGN, HARMFUL, PAIRS, SPECS, UNSCORED, finished_run
 from huggingface_hub import EvalResult, ModelCard, parse_eval_result_entries
 
 from bfpo_bench.errors import UserError
 from bfpo_bench.exchange.model_card import EVAL_RESULTS, export_model_card
+from bfpo_bench.names import NULL_ENGINE
 from bfpo_bench.scoring.finished import FinishedRun
 
 CARD = """\
@@ -109,3 +112,43 @@ def test_a_card_with_broken_metadata_is_left_alone(run: FinishedRun, tmp_path: P
 def test_a_hostile_name_stays_a_name(run: FinishedRun, tmp_path: Path) -> None:
     export_model_card(run, SPECS, tmp_path)
     assert "<b>" not in (tmp_path / "README.md").read_text()
+
+
+def test_a_run_without_data_sets_of_the_hub_gets_no_entries(tmp_path: Path) -> None:
+    """Nor keeps those of another run; the card has its numbers all the same."""
+    own = finished_run(tmp_path / "run")
+    export_model_card(own, SPECS, tmp_path / "card")
+    assert (tmp_path / "card" / EVAL_RESULTS).exists()
+    own.folder.data_file.unlink()
+    assert export_model_card(own, SPECS, tmp_path / "card") == [tmp_path / "card" / "README.md"]
+    assert not (tmp_path / "card" / EVAL_RESULTS).exists()
+    assert "| harmlessness | 56.2 |" in (tmp_path / "card" / "README.md").read_text()
+
+
+def test_a_card_says_what_of_the_suite_was_asked_and_what_is_a_first_look(tmp_path: Path) -> None:
+    found = finished_run(tmp_path / "run", partial=True)
+    settings = found.manifest.settings.model_copy(update={"limit": 10})
+    found = replace(found, manifest=found.manifest.model_copy(update={"settings": settings}))
+    export_model_card(found, SPECS, tmp_path)
+    text = (tmp_path / "README.md").read_text()
+    assert ", a part of it (6 tasks, at most 10 documents of each); percent" in text
+    assert "Embedded judges (harm, refusal) are a first look." in text
+    entries = (tmp_path / EVAL_RESULTS).read_text()
+    assert "at most 10 documents of each" in " ".join(entries.split())
+
+
+def test_a_run_of_the_null_engine_gets_no_card(tmp_path: Path) -> None:
+    found = finished_run(tmp_path / "run", model=f"org/model{NULL_ENGINE}")
+    with pytest.raises(
+        UserError, match="measured nothing, and is published nowhere: run the model"
+    ):
+        export_model_card(found, SPECS, tmp_path / "card")
+    assert not (tmp_path / "card").exists()
+
+
+def test_a_run_of_the_null_engine_is_not_pushed(tmp_path: Path) -> None:
+    """It is refused before the hub is asked anything."""
+    finished_run(tmp_path / "run", model=f"org/model{NULL_ENGINE}")
+    done = command("push", "run", "--to-hub", "a/b", "--yes", cwd=tmp_path)
+    assert done.code == 2
+    assert "measured nothing, and is published nowhere" in done.error

@@ -27,12 +27,14 @@ class Repository:
 
 @dataclass
 class UploadHub:
-    """`repositories` by name; `status` is answered to every commit if it is set; `commits` counts."""
+    """`repositories` by name; `status` is answered to every commit if it is set; `commits` counts;
+    without `accounts` it says of no token whose it is."""
 
     url: str = ""
     repositories: dict[str, Repository] = field(default_factory=dict)
     status: int | None = None
     commits: int = 0
+    accounts: bool = True
     asked: list[str] = field(default_factory=list)
 
 
@@ -63,7 +65,7 @@ def _handler(hub: UploadHub) -> type[BaseHTTPRequestHandler]:
 
         def do_GET(self) -> None:
             hub.asked.append(f"GET {self.path}")
-            if self.path == "/api/whoami-v2":
+            if self.path == "/api/whoami-v2" and hub.accounts:
                 return self._say(200, {"name": "tester"}) if self._known() else self._no(401)
             name = re.fullmatch(r"/api/datasets/([^?]+)", self.path)
             found = hub.repositories.get(name[1]) if name else None

@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from bfpo_bench.leaderboard.charts.points import STATES, Point, drawn, frame_of, points_of
+from bfpo_bench.leaderboard.charts.points import STATES, Point, frame_of, points_of
 from bfpo_bench.leaderboard.charts.theme import SMALL, finished, theme, wrapped
-from bfpo_bench.leaderboard.view import lack_the_same
+from bfpo_bench.leaderboard.view import drawn, lack_the_same, measured
 
 WIDTH, HEIGHT = 560, 420
 NAMED = 12
@@ -61,8 +61,9 @@ def plane(
 
 
 def undrawn(block_rows: pd.DataFrame) -> list[str]:
-    """Models that lack helpfulness or harmlessness: they have no point."""
-    return [str(m) for m in block_rows.loc[~drawn(block_rows), "model"]]
+    """Models that lack helpfulness or harmlessness: they have no point. The null engine's are not
+    among them, for they are never drawn."""
+    return [str(m) for m in block_rows.loc[~drawn(block_rows) & measured(block_rows), "model"]]
 
 
 def _notes(rows: pd.DataFrame, points: Sequence[Point]) -> list[str]:
@@ -76,6 +77,8 @@ def _notes(rows: pd.DataFrame, points: Sequence[Point]) -> list[str]:
         told.append("Arrows lead from a base model to what was trained from it.")
     if lacking := undrawn(rows):
         told.append(f"Not drawn, for want of a score: {', '.join(lacking)}.")
+    if not measured(rows).all():
+        told.append("Not drawn: the null engine's rows, which measure nothing.")
     return told
 
 

@@ -10,10 +10,9 @@ import pandas as pd
 
 from bfpo_bench.leaderboard.charts.labels import Box, short_models
 from bfpo_bench.leaderboard.pareto import on_front
-from bfpo_bench.leaderboard.view import cell_text
+from bfpo_bench.leaderboard.view import cell_text, drawn
 
 STATES = ("on the Pareto front", "behind it")
-AXES = ("helpfulness", "harmlessness")
 _LONGEST = 30
 
 
@@ -62,13 +61,8 @@ class Frame:
         return left + x / self.width * (right - left), high - y / self.height * (high - low)
 
 
-def drawn(rows: pd.DataFrame) -> pd.Series:
-    """Whether each row has both coordinates."""
-    return rows[list(AXES)].notna().all(axis=1)
-
-
 def points_of(rows: pd.DataFrame, links: Mapping[str, str]) -> list[Point]:
-    """A point for each row that has both scores, in their order."""
+    """A point for each row that has both scores and is not the null engine's, in their order."""
     found = rows[drawn(rows)].fillna({"base": "", "training": ""}).to_dict("records")
     names = short_models([str(r["model"]) for r in found], _LONGEST)
     front = on_front([(r["helpfulness"], r["harmlessness"]) for r in found])

@@ -36,6 +36,8 @@ _MEASURES: Mapping[str, Measure] = {
     "100 - p": "complement",
 }
 _NAMED = 3
+# A bound that is 0 but for rounding
+_NOTHING = 1e-9
 
 
 def compare_runs(a: FinishedRun, b: FinishedRun) -> Comparison:
@@ -55,16 +57,15 @@ def compare_runs(a: FinishedRun, b: FinishedRun) -> Comparison:
         for name, task in pairing.tasks.items()
     }
     aggregates = found.of("aggregate")
-    unscored = dict(found.unscored)
     refusals = over_refusal(a, b, pairing)
-    if isinstance(refusals, str):
-        unscored[OVER_REFUSAL] = refusals
-    else:
+    if isinstance(refusals, Paired):
         aggregates[OVER_REFUSAL] = refusals
+    else:
+        found.leave_out(OVER_REFUSAL, refusals)
     scores = [
-        *(_difference(name, "aggregate", one) for name, one in aggregates.items()),
-        *(_difference(name, "cell", one) for name, one in found.of("cell").items()),
-        *(_difference(name, "family", one) for name, one in found.of("family").items()),
+        *(as_difference(name, "aggregate", one) for name, one in aggregates.items()),
+        *(as_difference(name, "cell", one) for name, one in found.of("cell").items()),
+        *(as_difference(name, "family", one) for name, one in found.of("family").items()),
         *_tasks(tasks, pairing, flipped),
     ]
     keys = differences(b.manifest.comparability, a.manifest.comparability)
@@ -74,7 +75,8 @@ def compare_runs(a: FinishedRun, b: FinishedRun) -> Comparison:
         key_differences=keys,
         warnings=list(_warnings(a, b, keys, scores)),
         scores=scores,
-        unscored=unscored | pairing.refused,
+        unscored=found.unscored | pairing.refused,
+        following=found.following,
         flips=[flip for some in flipped.values() for flip in some],
         only_a=pairing.only_a,
         only_b=pairing.only_b,
@@ -127,10 +129,10 @@ def _tasks(
 ) -> Iterator[Difference]:
     corrected = holm({name: one.p for name, one in tasks.items()})
     for name, one in tasks.items():
-        yield _difference(name, "task", one, corrected[name], pairing.tasks[name], flipped[name])
+        yield as_difference(name, "task", one, corrected[name], pairing.tasks[name], flipped[name])
 
 
-def _difference(
+def as_difference(
     name: str,
     kind: Kind,
     one: Paired,
@@ -153,7 +155,7 @@ def _difference(
         p=one.p,
         p_holm=p_holm,
         test=one.test,
-        better=None if p >= 1 - LEVEL or one.difference == 0 else (one.difference > 0) != lower,
+        better=(one.difference > 0) != lower if _shown(one, p) else None,
         n_pairs=one.n_pairs,
         left_out=one.left_out,
         bound_low=one.bound_low,
@@ -164,6 +166,16 @@ def _difference(
         flips_better=ways["better"],
         flips_worse=ways["worse"],
     )
+
+
+def _shown(one: Paired, p: float) -> bool:
+    """Whether p is below 0.05 and the interval, as wide as what it cannot see, excludes 0.
+
+    Neither alone will do: the interval of a skewed mean and its test may disagree.
+    """
+    unseen = one.unseen or 0
+    excluded = one.low - unseen > _NOTHING or one.high + unseen < -_NOTHING
+    return excluded and p < 1 - LEVEL - _NOTHING
 
 
 def _side(run: FinishedRun) -> Side:
@@ -189,7 +201,7 @@ def _warnings(
     alone = [sum(t.unpaired_a for t in tasks), sum(t.unpaired_b for t in tasks)]
     if any(alone):
         yield (
-            f"{alone[0]:,} responses of a and {alone[1]:,} of b have no partner in the other run: "
+            f"{alone[0]:,} responses of A and {alone[1]:,} of B have no partner in the other run: "
             "they count for nothing here."
         )
     lacking = [task for task in tasks if task.left_out]

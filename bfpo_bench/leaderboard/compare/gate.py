@@ -88,12 +88,23 @@ def read_rules(path: Path) -> Rules:
             f"The rules {path} cannot be read ({error.strerror}): give another --gate."
         ) from error
     except ValidationError as error:
-        one = error.errors()[0]
-        where = ".".join(str(part + 1) if isinstance(part, int) else part for part in one["loc"])
-        reason = one["msg"].removeprefix("Value error, ")
-        raise UserError(f"{path}: {where or 'the file'}: {reason}: mend the rule.") from error
+        raise UserError(f"{path}: {_mistake(error)}: mend the rule.") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"{path} is not valid YAML ({first_line(error)}): mend it.") from error
+
+
+def _mistake(error: ValidationError) -> str:
+    """Where the first mistake is, and what. A wrong key goes first: what lacks may be misspelt."""
+    found = error.errors()
+    one = next((e for e in found if e["type"] == "extra_forbidden"), found[0])
+    place = [str(part + 1) if isinstance(part, int) else part for part in one["loc"]]
+    where = ".".join(place) or "the file"
+    if one["type"] != "extra_forbidden":
+        return f"{where}: {one['msg'].removeprefix('Value error, ')}"
+    owner, keys = (
+        ("a rule", Rule.model_fields) if len(place) > 1 else ("the file", Rules.model_fields)
+    )
+    return f"{where}: no such key{nearest(place[-1], keys)}, {owner} has {', '.join(keys)}"
 
 
 def check_gate(rules: Rules, comparison: Comparison) -> GateResult:
@@ -117,8 +128,8 @@ def _known(comparison: Comparison) -> Mapping[str, str | None]:
     known: dict[str, str | None] = {name: None for name in _AGGREGATES}
     known |= {f"cell:{name}": "not scored in either run" for name in CELLS}
     for side, other, tasks in (
-        ("a", "b", comparison.only_a),
-        ("b", "a", comparison.only_b),
+        ("A", "B", comparison.only_a),
+        ("B", "A", comparison.only_b),
     ):
         known |= {f"task:{task}": f"asked in {side} and not in {other}" for task in tasks}
     for name, reason in comparison.unscored.items():

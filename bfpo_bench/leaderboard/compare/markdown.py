@@ -9,10 +9,12 @@ from bfpo_bench.leaderboard.compare.gate import GateResult, bounds_text
 from bfpo_bench.leaderboard.compare.result import Comparison, Difference
 from bfpo_bench.leaderboard.compare.words import (
     KEY_WORDS,
+    RULE_WORDS,
     TEST_MARKS,
     TEST_WORDS,
     by_reason,
     cut,
+    following,
     interval,
     p_text,
     signed,
@@ -33,6 +35,7 @@ def to_markdown(
         *(_gate(gate) if gate else ()),
         *_scores(comparison),
         *_tasks(comparison),
+        *_note(comparison),
         *_unscored(comparison),
         *_flips(comparison, examples),
     ]
@@ -74,12 +77,13 @@ def _scores(comparison: Comparison) -> Iterator[str]:
         return
     yield "## Scores"
     yield ""
-    yield from _table("score", "A", "B", "B − A", "95 % interval", "")
+    yield from _table("score", "A", "B", "B − A", "95 % interval", "p", "")
     for score in found:
         arrow = " ↓" if score.lower_is_better else ""
-        yield _row(code(score.name) + arrow, *_numbers(score), verdict(score))
+        yield _row(code(score.name) + arrow, *_numbers(score), p_text(score), verdict(score))
     yield ""
-    yield from _note(found)
+    yield f"Percent; differences in points. {RULE_WORDS}"
+    yield ""
 
 
 def _tasks(comparison: Comparison) -> Iterator[str]:
@@ -102,13 +106,12 @@ def _tasks(comparison: Comparison) -> Iterator[str]:
             verdict(task),
         )
     yield ""
-    yield f"Percent; differences in points. {TEST_WORDS}"
+    yield f"Percent; differences in points. {TEST_WORDS} {RULE_WORDS}"
     yield ""
-    yield from _note(tasks)
 
 
-def _note(scores: Sequence[Difference]) -> Iterator[str]:
-    if note := unseen_note(scores, code):
+def _note(comparison: Comparison) -> Iterator[str]:
+    if note := unseen_note(comparison, code):
         yield note
         yield ""
 
@@ -118,13 +121,15 @@ def _numbers(score: Difference) -> tuple[str, ...]:
 
 
 def _unscored(comparison: Comparison) -> Iterator[str]:
-    told = by_reason(comparison)
-    if not told:
+    told, means = by_reason(comparison), following(comparison)
+    if not told and means is None:
         return
     yield "## Not compared"
     yield ""
     for reason, names in told.items():
         yield f"- {', '.join(map(code, names))}: {code(reason)}"
+    if means:
+        yield f"- {means}"
     yield ""
 
 

@@ -18,11 +18,21 @@ from bfpo_bench.suite.suites import DIMENSIONS
 
 
 @dataclass(frozen=True)
+class Reason:
+    """Why a mean is not compared. `follows`: because a task or a part of it is not."""
+
+    said: str
+    follows: bool
+
+
+@dataclass(frozen=True)
 class Means:
-    """`found`: name -> its difference, with its kind; `unscored`: name -> why there is none."""
+    """`found`: name -> its difference, with its kind; `unscored`: name -> why there is none, and
+    `following` those where that follows from their parts."""
 
     found: dict[str, tuple[Kind, Paired]] = field(default_factory=dict)
     unscored: dict[str, str] = field(default_factory=dict)
+    following: list[str] = field(default_factory=list)
 
     def add(
         self,
@@ -37,7 +47,12 @@ class Means:
             mine = {part: parts[part] for part in weights[0]}
             self.found[name] = (kind, mean_difference(mine, weights[0]))
         else:
-            self.unscored[name] = reason
+            self.leave_out(name, reason)
+
+    def leave_out(self, name: str, reason: Reason) -> None:
+        self.unscored[name] = reason.said
+        if reason.follows:
+            self.following.append(name)
 
     def of(self, kind: Kind) -> dict[str, Paired]:
         return {name: one for name, (found, one) in self.found.items() if found == kind}
@@ -45,18 +60,19 @@ class Means:
 
 def _why_no_mean(
     a: Mapping[str, float], b: Mapping[str, float], parts: Mapping[str, Paired]
-) -> str | None:
+) -> Reason | None:
     if not a or not b:
-        where = "either run" if not a and not b else "a" if not a else "b"
-        return f"not scored in {where}"
+        where = "either run" if not a and not b else "A" if not a else "B"
+        return Reason(f"not scored in {where}", follows=True)
     if only := sorted({*a} ^ {*b}):
-        where = "a" if only[0] in a else "b"
-        return f"{_and_more(only)} counts in {where} alone"
+        where = "A" if only[0] in a else "B"
+        return Reason(f"{_and_more(only)} counts in {where} alone", follows=True)
     if differ := [part for part in a if a[part] != b[part]]:
-        return f"{_and_more(differ)} weighs {a[differ[0]]:g} in a and {b[differ[0]]:g} in b"
+        weights = f"{a[differ[0]]:g} in A and {b[differ[0]]:g} in B"
+        return Reason(f"{_and_more(differ)} weighs {weights}", follows=False)
     if lacking := [part for part in a if part not in parts]:
-        return f"{_and_more(lacking)} is not compared"
-    return None if sum(a.values()) else "no part of it has a weight"
+        return Reason(f"{_and_more(lacking)} is not compared", follows=True)
+    return None if sum(a.values()) else Reason("no part of it has a weight", follows=False)
 
 
 def _and_more(names: Sequence[str]) -> str:
@@ -111,7 +127,7 @@ def _cells(run: FinishedRun, dimension: str) -> dict[str, float]:
     return dict.fromkeys(cells, 1.0)
 
 
-def over_refusal(a: FinishedRun, b: FinishedRun, pairing: Pairing) -> Paired | str:
+def over_refusal(a: FinishedRun, b: FinishedRun, pairing: Pairing) -> Paired | Reason:
     """Percent of benign prompts refused, of all tasks that judges of refusals alone score; or why
     that is not compared."""
     counted = [
@@ -122,7 +138,8 @@ def over_refusal(a: FinishedRun, b: FinishedRun, pairing: Pairing) -> Paired | s
     if reason := _why_no_mean(sides[0], sides[1], dict.fromkeys(pairing.tasks)):  # type: ignore[arg-type]
         return reason
     if not all(_adds_up(run, names) for run, names in zip((a, b), counted, strict=True)):
-        return "the tasks that it counts cannot be told from the scores of their outcomes"
+        told = "the tasks that it counts cannot be told from the scores of their outcomes"
+        return Reason(told, follows=False)
     frames = [pairing.tasks[name].rows for name in counted[0]]
     refused = [
         np.concatenate(

@@ -13,11 +13,13 @@ import pandas as pd
 
 from bfpo_bench.errors import UserError
 from bfpo_bench.leaderboard.compare.same import judges_of_tasks, why_not
+from bfpo_bench.names import shortened
 from bfpo_bench.runs import jsonl
 from bfpo_bench.scoring.documents import read_documents
 from bfpo_bench.scoring.finished import FinishedRun
 from bfpo_bench.scoring.scores import TaskScore
 
+_NAMED = 3
 _KNOWN = ("hub_id", "revision", "fingerprint", "drift")
 
 
@@ -50,9 +52,10 @@ def pair(a: FinishedRun, b: FinishedRun) -> Pairing:
 
     Where revision and hash of a task's documents are equal, so are their numbers; else documents are
     paired one by one by their contents: the user's messages, or lm-eval's hash of the document.
-    Documents with equal contents are paired in their order. Raises UserError for a run whose table of
-    documents is missing or does not belong to its scores.
+    Documents with equal contents are paired in their order. Raises UserError for runs without a
+    common task, and for a run whose table of documents is missing or does not belong to its scores.
     """
+    _check_common(a, b)
     tasks: dict[str, PairedTask] = {}
     refused: dict[str, str] = {}
     judges_a, judges_b = judges_of_tasks(a), judges_of_tasks(b)
@@ -74,6 +77,21 @@ def pair(a: FinishedRun, b: FinishedRun) -> Pairing:
         [task for task in a.scores.tasks if task not in b.scores.tasks],
         [task for task in b.scores.tasks if task not in a.scores.tasks],
     )
+
+
+def _check_common(a: FinishedRun, b: FinishedRun) -> None:
+    if a.scores.tasks.keys() & b.scores.tasks.keys():
+        return
+    asked = " and ".join(f"{shortened(run.run_id)} of {_named(run)}" for run in (a, b))
+    raise UserError(
+        f"The runs have no task in common ({asked}): compare runs that were asked the same tasks."
+    )
+
+
+def _named(run: FinishedRun) -> str:
+    tasks = list(run.scores.tasks)
+    more = f" and {len(tasks) - _NAMED} more" if len(tasks) > _NAMED else ""
+    return f"{', '.join(map(shortened, tasks[:_NAMED])) or 'none'}{more}"
 
 
 def _by_task(run: FinishedRun) -> dict[str, pd.DataFrame]:

@@ -32,8 +32,9 @@ class Difference(_Frozen):
 
     `name` as in scores.json: helpfulness, harmlessness, over_refusal; a cell; 'cell/family'; a task.
     `difference` is b - a in points, `low` and `high` its 95 % interval. `p` is that of `test`, and
-    of tasks `p_holm` corrects it for their number. `better` says which way a real difference goes (p,
-    or for a task p_holm, below 0.05), None where none is shown. Higher is better but for over_refusal (`lower_is_better`).
+    of tasks `p_holm` corrects it for their number. `better` says which way a real difference goes: p,
+    or for a task p_holm, is below 0.05 and the interval, widened by `unseen`, excludes 0. It is None
+    where none is shown. Higher is better but for over_refusal (`lower_is_better`).
 
     `n_pairs` responses are paired, and `left_out` pairs have no verdict in a run: `bound_low` and
     `bound_high` hold the difference whatever they are. `unpaired_a` and `unpaired_b` responses have
@@ -88,8 +89,9 @@ class Comparison(_Frozen):
 
     `key_differences` has a clause for each part of the comparability key that differs, empty where
     the keys are equal; `warnings` say what that does to the numbers. `scores` has aggregates, then
-    cells, families and tasks; `unscored` says of every other score why it is not there. `only_a` and
-    `only_b` are tasks that the other run was not asked.
+    cells, families and tasks; `unscored` says of every other score why it is not there, A and B being the
+    runs; `following` are those means among them that are not there because a task or a part is not.
+    `only_a` and `only_b` are tasks that the other run was not asked.
     """
 
     a: Side
@@ -98,6 +100,7 @@ class Comparison(_Frozen):
     warnings: list[str]
     scores: list[Difference]
     unscored: dict[str, str]
+    following: list[str]
     flips: list[Flip]
     only_a: list[str]
     only_b: list[str]

@@ -65,16 +65,16 @@ def why_not(
     compared. Another wording, metric or judge makes it another task.
     """
     mine, theirs = a.scores.tasks[task], b.scores.tasks[task]
-    lacking = [side for side, score in (("a", mine), ("b", theirs)) if score.value is None]
+    lacking = [side for side, score in (("A", mine), ("B", theirs)) if score.value is None]
     if lacking:
-        reason = (mine if "a" in lacking else theirs).unscored or "no reason is given"
+        reason = (mine if "A" in lacking else theirs).unscored or "no reason is given"
         return f"not scored in {' and '.join(lacking)}: {reason}"
     versions = [run.manifest.settings.tasks.get(task) for run in (a, b)]
     if versions[0] != versions[1]:
-        return f"another task by that name: version {versions[0]} in a, {versions[1]} in b"
+        return f"another task by that name: version {versions[0]} in A, {versions[1]} in B"
     metrics = [f"{score.metric} of {score.raw_metric}" for score in (mine, theirs)]
     if metrics[0] != metrics[1]:
-        return f"scored as {metrics[0]} in a and as {metrics[1]} in b"
+        return f"scored as {metrics[0]} in A and as {metrics[1]} in B"
     if judges_a != judges_b:
         return _other_judges(judges_a, judges_b)
     return None
@@ -83,6 +83,6 @@ def why_not(
 def _other_judges(a: Mapping[str, Mapping[str, Any]], b: Mapping[str, Mapping[str, Any]]) -> str:
     names = [" and ".join(judges) or "nobody" for judges in (a, b)]
     if names[0] != names[1]:
-        return f"judged by {names[0]} in a and by {names[1]} in b"
+        return f"judged by {names[0]} in A and by {names[1]} in B"
     parts = sorted({k for key in a for k in {*a[key], *b[key]} if a[key].get(k) != b[key].get(k)})
     return f"judged by {names[0]} in another version or wording ({', '.join(parts)})"

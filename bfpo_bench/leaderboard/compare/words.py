@@ -12,12 +12,16 @@ TEST_MARKS: dict[Test, str] = {"mcnemar": "", "sign-flip": "†", "bootstrap": "
 UNSEEN_MARK = "°"
 _NAMED = 4
 TEST_WORDS = "p is corrected for the number of tasks (Holm): McNemar's exact test, † sign flips, ‡ bootstrap."
+RULE_WORDS = (
+    "Better or worse: p is below 0.05 and the interval excludes 0 (one marked ° also when widened by "
+    "what it cannot show)."
+)
 
 
 def verdict(score: Difference) -> str:
-    """'better' or 'worse' where b's difference is shown, else 'no clear difference'."""
+    """'better' or 'worse' where b's difference is shown (`RULE_WORDS`), else 'not clear'."""
     if score.better is None:
-        return "no clear difference"
+        return "not clear"
     return "better" if score.better else "worse"
 
 
@@ -35,9 +39,10 @@ def unseen_mark(score: Difference) -> str:
     return "" if score.unseen is None else UNSEEN_MARK
 
 
-def unseen_note(scores: Sequence[Difference], named: Callable[[str], str] = str) -> str | None:
+def unseen_note(comparison: Comparison, named: Callable[[str], str] = str) -> str | None:
     """What the marked intervals do not say, the least certain ones first; None where none is marked.
-    `named`: how a score's name is written."""
+    `named`: how a score's name is written. Families are left out, whose tasks say the same."""
+    scores = [score for score in comparison.scores if score.kind != "family"]
     found = [(score.unseen, score.name) for score in scores if score.unseen is not None]
     if not found:
         return None
@@ -63,14 +68,25 @@ def cut(text: str, longest: int) -> str:
 
 
 def by_reason(comparison: Comparison) -> dict[str, list[str]]:
-    """Why something is not compared -> what."""
+    """Why something is not compared -> what. Means of it are in `following`."""
     told: dict[str, list[str]] = {}
-    for side, other, tasks in (("a", "b", comparison.only_a), ("b", "a", comparison.only_b)):
+    for side, other, tasks in (("A", "B", comparison.only_a), ("B", "A", comparison.only_b)):
         if tasks:
             told[f"asked in {side} and not in {other}"] = list(tasks)
     for name, reason in comparison.unscored.items():
-        told.setdefault(reason, []).append(name)
+        if name not in comparison.following:
+            told.setdefault(reason, []).append(name)
     return told
+
+
+def following(comparison: Comparison) -> str | None:
+    """The means that are not compared because a task or a part is not; None where there is none."""
+    found = sorted(comparison.following, key=lambda name: name.count("/"))
+    told = [name.replace("_", "-") for name in found if "/" not in name]
+    for one, many, slashes in (("cell", "cells", 1), ("family", "families", 2)):
+        if count := sum(name.count("/") == slashes for name in found):
+            told.append(f"{count} {one if count == 1 else many}")
+    return f"{', '.join(told)} (for want of a task or a part)" if told else None
 
 
 def chosen_flips(comparison: Comparison, count: int) -> list[Flip]:

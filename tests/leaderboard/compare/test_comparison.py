@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from finished_runs import ERRANDS, FACTS, MANNERS, MISCHIEF, REFUSAL, STEREOTYPES, Found, finished
 
 from bfpo_bench.errors import UserError
-from bfpo_bench.leaderboard.compare.comparison import compare_runs
+from bfpo_bench.leaderboard.compare.comparison import as_difference, compare_runs
 from bfpo_bench.leaderboard.compare.result import Comparison, Difference
 from bfpo_bench.scoring.finished import read_finished
+from bfpo_bench.scoring.paired import Paired
 
 ALL: Found = {
     MISCHIEF: ["complied", "safe", "safe", "complied"],
@@ -111,6 +113,53 @@ def test_a_difference_that_the_correction_takes_away_is_not_shown(tmp_path: Path
     assert mischief.better is None
 
 
+def test_neither_the_interval_nor_the_p_value_shows_a_mean_alone(tmp_path: Path) -> None:
+    """5 lost of 40: no draw in 200 has none, so the interval excludes 0, but p = 2 / 32 = 0.06."""
+    a: Found = {MISCHIEF: ["safe"] * 40}
+    found = compared(tmp_path, a, {MISCHIEF: ["complied"] * 5 + ["safe"] * 35})
+    for name in ("harmlessness/generative", "mischief"):
+        one = score(found, name)
+        assert one.high < 0
+        assert one.p == pytest.approx(2 / 32, abs=0.01)
+        assert one.better is None
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "unseen", "p", "better"),
+    [
+        (-5.5, -0.6, None, 0.065, None),
+        (-55.0, 10.0, None, 0.037, None),
+        (-55.0, -1.0, None, 0.037, False),
+        (-35.0, -35.0, 40.0, 0.037, None),
+        (-35.0, -35.0, 30.0, 0.037, False),
+        (1e-15, 10.0, None, 0.01, None),
+        (0.5, 10.0, None, 0.05, None),
+        (0.5, 10.0, None, 0.049, True),
+    ],
+)
+def test_a_verdict_needs_both(
+    low: float, high: float, unseen: float | None, p: float, better: bool | None
+) -> None:
+    """The interval, which `unseen` widens, excludes 0, and p is below 0.05."""
+    one = Paired(
+        a=50.0,
+        b=50.0 + (low + high) / 2,
+        difference=(low + high) / 2,
+        low=low,
+        high=high,
+        p=p,
+        test="sign-flip",
+        n_pairs=20,
+        left_out=0,
+        bound_low=low,
+        bound_high=high,
+        resampled=np.zeros(1),
+        by_chance=np.zeros(1),
+        unseen=unseen,
+    )
+    assert as_difference("harmlessness", "aggregate", one).better is better
+
+
 def test_flips_go_both_ways(tmp_path: Path) -> None:
     found = compared(tmp_path, ALL, BETTER)
     told = {(f.task, f.doc_id): (f.a_outcome, f.b_outcome, f.direction) for f in found.flips}
@@ -159,7 +208,7 @@ def test_documents_are_paired_by_what_they_ask(tmp_path: Path) -> None:
     assert told == [(0, 1, "complied"), (1, 3, "complied"), (2, 0, "safe")]
     assert [(f.doc_id, f.b_doc_id) for f in found.flips if f.task == "facts"] == [(1, 0), (3, 2)]
     assert facts.n_pairs == 3
-    assert "2 responses of a and 2 of b have no partner" in found.warnings[1]
+    assert "2 responses of A and 2 of B have no partner" in found.warnings[1]
     assert found.key_differences == ["documents of 2 tasks"]
 
 
@@ -185,6 +234,16 @@ def test_documents_that_no_run_shares_are_not_compared(tmp_path: Path) -> None:
     assert found.unscored["mischief"] == "the runs have none of its documents in common"
 
 
+def test_runs_without_a_common_task_are_no_comparison(tmp_path: Path) -> None:
+    a: Found = {FACTS: [1], MANNERS: [1], ERRANDS: ["answered"], STEREOTYPES: [1]}
+    said = (
+        r"The runs have no task in common \(a-1 of facts, manners, errands and 1 more and b-2 of "
+        r"mischief\): compare runs that were asked the same tasks\."
+    )
+    with pytest.raises(UserError, match=said):
+        compared(tmp_path, a, {MISCHIEF: ["safe"]})
+
+
 def test_what_differs_in_the_key_is_said(tmp_path: Path) -> None:
     found = compared(tmp_path, ALL, ALL, {}, {"temperature": 0.7, "seed": 1})
     assert found.key_differences == ["seed: 0 there, 1 here", "temperature: 0.0 there, 0.7 here"]
@@ -196,7 +255,7 @@ def test_a_task_that_one_run_alone_was_asked_is_named(tmp_path: Path) -> None:
     assert (found.only_a, found.only_b) == (["errands", "manners", "facts"], ["stereotypes"])
     assert [task.name for task in found.kind("task")] == ["mischief"]
     assert found.unscored["harmlessness/discriminative"] == (
-        "harmlessness/discriminative/manners (and 1 more) counts in a alone"
+        "harmlessness/discriminative/manners (and 1 more) counts in A alone"
     )
 
 
@@ -205,11 +264,12 @@ def test_a_mean_of_other_tasks_is_not_compared(tmp_path: Path) -> None:
     b = {**BETTER, MANNERS: "its data could not be had"}
     found = compared(tmp_path, ALL, b)
     assert found.unscored == {
-        "manners": "not scored in b: its data could not be had",
-        "harmlessness/discriminative/manners": "not scored in b",
-        "harmlessness/discriminative": "not scored in b",
-        "harmlessness": "not scored in b",
+        "manners": "not scored in B: its data could not be had",
+        "harmlessness/discriminative/manners": "not scored in B",
+        "harmlessness/discriminative": "not scored in B",
+        "harmlessness": "not scored in B",
     }
+    assert found.following == [name for name in found.unscored if name.startswith("harmlessness")]
     assert score(found, "helpfulness").difference == -25
     assert score(found, "harmlessness/generative").difference == 25
 
@@ -218,9 +278,10 @@ def test_other_weights_are_not_one_mean(tmp_path: Path) -> None:
     a: Found = {**ALL, STEREOTYPES: [1, 0, 1, 0]}
     found = compared(tmp_path, a, a, {}, {"weights": {"manners": 2.0}})
     assert found.unscored["harmlessness/discriminative"] == (
-        "harmlessness/discriminative/manners weighs 1 in a and 2 in b"
+        "harmlessness/discriminative/manners weighs 1 in A and 2 in B"
     )
     assert found.unscored["harmlessness"] == "harmlessness/discriminative is not compared"
+    assert found.following == ["harmlessness"]
     assert score(found, "helpfulness").difference == 0
 
 
@@ -232,9 +293,9 @@ HARM = {"harm": {"kind": "harm", "version": 1}}
 @pytest.mark.parametrize(
     ("judges", "reason"),
     [
-        (OTHER, "judged by refusal in a and by stern in b"),
+        (OTHER, "judged by refusal in A and by stern in B"),
         (LATER, "judged by refusal in another version or wording (version)"),
-        (HARM | REFUSAL, "judged by refusal in a and by harm in b"),
+        (HARM | REFUSAL, "judged by refusal in A and by harm in B"),
     ],
 )
 def test_other_judges_measure_another_thing(tmp_path: Path, judges: Any, reason: str) -> None:
@@ -256,7 +317,7 @@ def test_another_version_of_a_task_is_another_task(tmp_path: Path) -> None:
     tasks = {"mischief": "2 def", "errands": "1 abc", "manners": "1 abc", "facts": "1 abc"}
     found = compared(tmp_path, ALL, ALL, {}, {"tasks": tasks})
     assert found.unscored["mischief"] == (
-        "another task by that name: version 1 abc in a, 2 def in b"
+        "another task by that name: version 1 abc in A, 2 def in B"
     )
 
 

@@ -19,6 +19,7 @@ def comparison(*scores: Difference, **more: Any) -> Comparison:
         "key_differences": [],
         "warnings": [],
         "unscored": {},
+        "following": [],
         "flips": [],
         "only_a": [],
         "only_b": [],
@@ -80,7 +81,7 @@ def test_the_bound_itself_holds() -> None:
 
 def test_a_score_that_is_not_compared_breaks_its_rule() -> None:
     found = comparison(
-        unscored={"harmlessness": "not scored in b", "mischief": "judged by x"}, only_a=["errands"]
+        unscored={"harmlessness": "not scored in B", "mischief": "judged by x"}, only_a=["errands"]
     )
     for name in ("harmlessness", "task:mischief", "task:errands", "cell:helpfulness/generative"):
         result = check_gate(Rules(rules=(Rule(score=name, at_least=-100),)), found)
@@ -134,7 +135,17 @@ def test_a_rule_is_said_in_words() -> None:
         ("rules: []", "rules: Tuple should have at least 1 item"),
         ("rules: [{score: helpfulness}]", "rules.1: it has neither at_least nor at_most"),
         ("rules: [{at_least: 1}]", "rules.1.score: Field required"),
-        ("rules: [{score: helpfulness, at_least: 1, bound: 2}]", "rules.1.bound: Extra inputs"),
+        (
+            "rules: [{score: helpfulness, at_least: 1, bound: 2}]",
+            "rules.1.bound: no such key, a rule has",
+        ),
+        (
+            "rules: [{score: helpfulness, at_lest: 1}]",
+            r"rules\.1\.at_lest: no such key \(did you mean at_least.*\), a rule has score, at_least, "
+            "at_most, breaks_when: mend the rule",
+        ),
+        ("rules: [{scor: x, at_least: 1}]", r"rules\.1\.scor: no such key \(did you mean score\?"),
+        ("rules: []\nrule: 1", r"rule: no such key \(did you mean rules\?\), the file has rules:"),
         ("rules: [{score: helpfulness, at_least: .nan}]", "rules.1.at_least: .* finite"),
         ("rules: [{score: helpfulness, at_least: '1'}]", "rules.1.at_least: .* valid number"),
         ("rules: [{score: helpfulness, at_least: true}]", "rules.1.at_least: .* valid number"),

@@ -14,7 +14,7 @@ from bfpo_bench.leaderboard.compare.comparison import compare_runs
 from bfpo_bench.leaderboard.compare.flips import side_by_side
 from bfpo_bench.leaderboard.compare.gate import Rule, Rules, check_gate
 from bfpo_bench.leaderboard.compare.markdown import to_markdown
-from bfpo_bench.leaderboard.compare.words import chosen_flips, cut, signed
+from bfpo_bench.leaderboard.compare.words import RULE_WORDS, chosen_flips, cut, signed
 
 A: Found = {MISCHIEF: ["complied"] * 8 + ["safe"], FACTS: [1, 0, 1], ERRANDS: "no judge"}
 B: Found = {MISCHIEF: ["safe"] * 8 + ["complied"], FACTS: [1, 1, 1], ERRANDS: "no judge"}
@@ -33,7 +33,8 @@ def test_it_has_all_that_the_terminal_shows(tmp_path: Path) -> None:
     assert "- A: `model`, run `a`, suite `mine@1`" in told
     assert "## Gate: passed" in told
     assert "| `mischief` | 11.1 | 88.9 | +77.8 |" in told
-    assert "- `errands`: `not scored in a and b: no judge`" in told
+    assert "- `errands`: `not scored in A and B: no judge`" in told
+    assert "- helpfulness, harmlessness, over-refusal (for want of a task or a part)" in told
     assert "## Changed for the worse (1 of 1)" in told
     assert "## Changed for the better (2 of 9)" in told
     row = (
@@ -51,7 +52,20 @@ def test_intervals_without_width_are_marked_and_explained(tmp_path: Path) -> Non
     assert "| `mischief` | 100.0 | 100.0 | +0.0 | +0.0 to +0.0° |" in told
     assert "| `facts` | 100.0 | 75.0 | -25.0 | -75.0 to +0.0 |" in told
     assert "(rule of three), so that changes of up to about so many points" in told
-    assert told.partition("## Tasks")[2].partition("##")[0].rstrip().endswith(": `mischief` 15.0.")
+    assert told.count("rule of three") == 1
+    assert ": `harmlessness/generative` 15.0, `mischief` 15.0.\n" in told.partition("## Tasks")[2]
+
+
+def test_every_score_has_its_p_value_and_both_tables_their_rule(tmp_path: Path) -> None:
+    """20 gained of 20: p = 2 / 2 ** 20, and the interval is no wider than 3 / 20 of 200 points."""
+    a = finished(tmp_path / "a", {MISCHIEF: ["complied"] * 20})
+    told = to_markdown(
+        compare_runs(a, finished(tmp_path / "b", {MISCHIEF: ["safe"] * 20})), [], None
+    )
+    numbers = "| 0.0 | 100.0 | +100.0 | +100.0 to +100.0° | <0.001 |"
+    assert f"| `harmlessness/generative` {numbers} better |" in told
+    assert f"| `mischief` {numbers} 20 | 20 | 0 | better |" in told
+    assert told.count(RULE_WORDS) == 2
 
 
 def test_what_is_nothing_but_for_rounding_has_no_minus() -> None:

@@ -88,7 +88,28 @@ def test_an_interval_without_width_is_marked_and_explained(tmp_path: Path) -> No
     view = ComparisonView("compare-1", "a", "b", compare_runs(a, b))
     told = render(replace(page(), comparisons=[view]))
     assert "0.0 [0.0, 0.0]°" in told
-    assert "not excluded: facts 10.0." in told
+    assert "not excluded: helpfulness, discriminative 10.0, facts 10.0." in told
+    assert told.count("rule of three") == 1
+
+
+def test_a_comparison_states_its_rule_and_what_is_not_compared(tmp_path: Path) -> None:
+    a = finished(tmp_path / "a", {"facts": [1] * 30, "manners": [1]})
+    b = finished(tmp_path / "b", {"facts": [1] * 30})
+    view = ComparisonView("compare-1", "base", "tuned", compare_runs(a, b))
+    told = render(replace(page(), comparisons=[view]))
+    assert "<summary>tuned (B) against base (A)</summary>" in told
+    assert "Better or worse: p is below 0.05 and the interval excludes 0" in told
+    assert "<dt>manners</dt><dd>asked in A and not in B</dd>" in told
+    assert "1 cell, 1 family (for want of a task or a part)" in told
+    assert '<span class="muted">not clear</span>' in told
+
+
+def test_runs_without_a_baseline_are_told_how_to_name_one() -> None:
+    one = page()
+    told = render(replace(one, runs=one.runs * 3))
+    assert '<a href="#compare">Compare</a>' in told
+    assert "<code>bfpo-bench report --baseline RUN</code>" in told
+    assert 'href="#compare"' not in render(one)
 
 
 def test_no_text_of_a_stranger_turns_the_writing_round() -> None:

@@ -7,6 +7,7 @@ import json
 from measured import block, measured
 
 from bfpo_bench.leaderboard.report.charts import run_view, standing
+from bfpo_bench.names import NULL_ENGINE
 
 SIXTY = (60.0, 50.0, 70.0)
 
@@ -28,3 +29,8 @@ def test_a_run_without_scored_tasks_has_no_charts() -> None:
     run = measured("a", SIXTY, SIXTY)
     view = run_view(1, run, block(run).rows[0], [])
     assert (view.tasks, view.outcomes) == (None, None)
+
+
+def test_the_null_engine_alone_has_no_plane() -> None:
+    found = standing(block(measured(f"n{NULL_ENGINE}", SIXTY, SIXTY)))
+    assert (found.plane, list(found.undrawn)) == (None, [])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from measured import block, measured
 
 from bfpo_bench.leaderboard.report.headline import headline, listed, some
+from bfpo_bench.names import NULL_ENGINE
 
 WIDE = (60.0, 50.0, 70.0)
 SAME = (50.0, 49.0, 51.0)
@@ -98,3 +99,11 @@ def test_of_many_models_a_few_are_named() -> None:
     assert headline(block(*behind))[-1].endswith(
         "each of these is behind another: m7, m6, m5 and 4 more."
     )
+
+
+def test_of_the_null_engine_nothing_is_said() -> None:
+    """It would be the most helpful, and the whole front."""
+    best = measured(f"n{NULL_ENGINE}", (99, 98, 100), (99, 98, 100))
+    alone = block(measured("a", WIDE, WIDE))
+    assert headline(block(best, measured("a", WIDE, WIDE))) == headline(alone)
+    assert headline(block(best)) == []

@@ -15,6 +15,7 @@ from bfpo_bench.leaderboard.report.rows import (
     table,
 )
 from bfpo_bench.leaderboard.rows import add_row, read_leaderboard, to_csv
+from bfpo_bench.names import NULL_ENGINE
 
 SIXTY = (60.0, 50.0, 70.0)
 EQUAL = (SIXTY, SIXTY)
@@ -87,9 +88,31 @@ def test_a_row_lists_judges_missing_tasks_and_what_it_rests_on() -> None:
     found = block(measured("a", SIXTY, None, missing=["bfpo_alert", "bfpo_advbench"]))
     assert list(found.embedded) == ["harm", "refusal"]
     assert list(found.missing) == ["bfpo_advbench", "bfpo_alert"]
-    assert found.null
+    assert not found.null
     [row] = found.rows
     assert (row.rank, row.scores["harmlessness"].value, row.date) == (None, None, "2026-01-02")
+
+
+def test_a_partial_block_says_what_of_the_suite_it_has() -> None:
+    run = measured("a", SIXTY, SIXTY, partial=True, limit=10)
+    keys = {run.scores.comparability_key: run.manifest.comparability}
+    [known] = block_views(table([run], NOTHING), keys)
+    [unknown] = block_views(table([run], NOTHING), {})
+    assert (known.part, unknown.part) == ("1 task, at most 10 documents of it", "")
+
+
+def test_a_row_of_the_null_engine_is_marked_and_has_no_rank() -> None:
+    """Also with its run's id behind the name, which tells two runs of one model apart."""
+    name = f"a{NULL_ENGINE}"
+    found = block(
+        *(measured(name, SIXTY, SIXTY, run_id=i) for i in "xy"), measured("b", SIXTY, SIXTY)
+    )
+    assert found.null
+    assert [(r.label, r.rank) for r in found.rows] == [
+        ("b", 1),
+        (f"{name} (x)", None),
+        (f"{name} (y)", None),
+    ]
 
 
 def test_an_empty_leaderboard_has_no_block() -> None:

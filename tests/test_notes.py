@@ -1,0 +1,18 @@
+"""What a user is told of the respond stage."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+from bfpo_bench.notes import respond_notes
+
+
+def test_answers_without_room_say_what_that_means_and_where_to_see_it() -> None:
+    """Two tasks, 30 answers cut short by the context between them."""
+    plan = SimpleNamespace(unverified=[], request=SimpleNamespace(num_fewshot=None))
+    counts = {"one": {"answers_capped": 10}, "other": {"answers_capped": 20}}
+    result = SimpleNamespace(warnings=[], counts=counts, engine={})
+    [note] = respond_notes(cast(Any, plan), {}, {}, cast(Any, result))
+    assert note.startswith("30 answers could not be as long as their task allows")
+    assert note.endswith("`capped` marks them in responses.jsonl")
