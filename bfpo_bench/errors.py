@@ -1,6 +1,7 @@
 """The one error that is shown to users as a sentence, and the sentence for a disk that fails."""
 
 import errno
+from collections.abc import Iterable
 
 DISK_FAULTS = (errno.ENOSPC, errno.EROFS, errno.EDQUOT)
 
@@ -18,6 +19,11 @@ def disk_sentence(error: OSError) -> str:
         f"Writing {error.filename or 'the run'} failed ({error.strerror}): free some space and give "
         "the same command again; what was finished is kept."
     )
+
+
+def key_path(parts: Iterable[object]) -> str:
+    """Where in a file something stands, on one line: keys are a user's, and may hold anything."""
+    return " ".join(".".join(map(str, parts)).split())
 
 
 def first_line(error: BaseException) -> str:

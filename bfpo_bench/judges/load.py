@@ -11,7 +11,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from bfpo_bench.errors import UserError
+from bfpo_bench.errors import UserError, key_path
 from bfpo_bench.judges.judge import Judge
 from bfpo_bench.judges.spec import JudgeSpec
 from bfpo_bench.names import existing, shortened
@@ -55,7 +55,7 @@ def _read_spec(folder: Path) -> JudgeSpec:
 
 
 def _wrong(error: ErrorDetails) -> str:
-    where = ".".join(str(part) for part in error["loc"])
+    where = key_path(error["loc"])
     message = error["msg"].removeprefix("Value error, ")
     return f"{where}: {message}" if where else message
 

@@ -133,7 +133,7 @@ def upsert(table: pd.DataFrame, new: Mapping[str, Any]) -> pd.DataFrame:
     """The table with `new` in place of the row of the same identity, else at its end.
 
     A partial row never replaces a full one. A full one replaces the partial row that a fault left
-    behind under the same key.
+    behind under the same key. A row that says again what stood there keeps its date.
     """
     cells: dict[Hashable, Any] = {
         k: neutral(v) if isinstance(v, str) else v for k, v in new.items()
@@ -144,10 +144,17 @@ def upsert(table: pd.DataFrame, new: Mapping[str, Any]) -> pd.DataFrame:
     if cells["partial"]:
         same &= table["partial"]
     columns = [*table.columns, *(c for c in cells if c not in table.columns)]
-    kept = [r for r, drop in zip(table.to_dict("records"), same, strict=True) if not drop]
+    rows = table.to_dict("records")
+    kept = [r for r, drop in zip(rows, same, strict=True) if not drop]
     position = int(same.to_numpy().argmax()) if same.any() else len(kept)
+    if same.any() and _undated(rows[position], columns) == _undated(cells, columns):
+        cells["date"] = rows[position]["date"]
     kept.insert(position, cells)
     return pd.DataFrame(kept, columns=columns)
+
+
+def _undated(cells: Mapping[Hashable, Any], columns: list[str]) -> str:
+    return to_csv(pd.DataFrame([cells], columns=columns).drop(columns="date"))
 
 
 def add_row(path: Path, new: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bfpo_bench.errors import UserError
+from bfpo_bench.errors import UserError, key_path
 from bfpo_bench.names import Name, existing, shortened
 from bfpo_bench.nearest import nearest
 from bfpo_bench.suite.tasks import Cell, Orientation, TaskSpec, load_tasks, tasks_dir
@@ -152,7 +152,7 @@ def load_suite(name_or_file: str) -> Suite:
         raise UserError(f"Suite file {path} is not UTF-8 text: save it as such.") from error
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(x) for x in first["loc"])
+        where = key_path(first["loc"])
         reason = first["msg"].removeprefix("Value error, ")
         raise UserError(
             f"Suite file {path}, key {where}: {reason}: mend it, or remove the key."

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bfpo_bench.errors import UserError
+from bfpo_bench.errors import UserError, key_path
 from bfpo_bench.names import Name
 
 Kind = Literal["discriminative", "generative"]
@@ -212,7 +212,7 @@ def parse_task(path: Path, config: dict[str, Any]) -> TaskSpec:
         return TaskSpec(**{**known, **metadata, **own})
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(x) for x in first["loc"])
+        where = key_path(first["loc"])
         reason = first["msg"].removeprefix("Value error, ")
         raise UserError(f"{path}: metadata key {where}: {reason}.") from error
 

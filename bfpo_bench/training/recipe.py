@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
-from bfpo_bench.errors import UserError, first_line
+from bfpo_bench.errors import UserError, first_line, key_path
 from bfpo_bench.names import existing, shortened
 from bfpo_bench.nearest import nearest
 from bfpo_bench.training.data.load import check_conversations, check_pairs
@@ -219,7 +219,7 @@ def _validated(given: str, values: dict[str, Any]) -> Recipe:
     except ValidationError as error:
         # A key that is misspelt is also missing: what was written says more
         first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
-        where = ".".join(str(part) for part in first["loc"])
+        where = key_path(first["loc"])
         reason = first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
             reason = f"there is no such key{_hint(first['loc'])}"

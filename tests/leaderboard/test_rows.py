@@ -147,6 +147,17 @@ def test_a_win_rate_has_its_length_controlled_one_beside_it(tmp_path: Path) -> N
     assert math.isnan(kept["bfpo_b_length_controlled"])
 
 
+def test_a_row_that_says_the_same_again_keeps_its_date(tmp_path: Path) -> None:
+    """A finished run whose command is given again; with another engine, say, it is another row."""
+    board = tmp_path / "board.csv"
+    add_row(board, new() | {"date": "2030-01-01T00:00:00+00:00"})
+    before = board.read_bytes()
+    add_row(board, new() | {"date": "2030-01-02T00:00:00+00:00"})
+    assert board.read_bytes() == before
+    add_row(board, new() | {"date": "2030-01-03T00:00:00+00:00", "engine": "vllm"})
+    assert list(read_leaderboard(board)["date"]) == ["2030-01-03T00:00:00+00:00"]
+
+
 def test_a_leaderboard_of_before_panels_is_still_one(tmp_path: Path) -> None:
     """Its rows get empty cells; the new row has its own."""
     old = {k: v for k, v in new(model="org/old").items() if k not in SPREAD}

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from bfpo_bench.errors import UserError, first_line
+from bfpo_bench.errors import UserError, first_line, key_path
 from bfpo_bench.leaderboard.compare.result import OVER_REFUSAL, Comparison, Difference
 from bfpo_bench.nearest import nearest
 from bfpo_bench.scoring.aggregate import CELLS
@@ -98,7 +98,7 @@ def _mistake(error: ValidationError) -> str:
     found = error.errors()
     one = next((e for e in found if e["type"] == "extra_forbidden"), found[0])
     place = [str(part + 1) if isinstance(part, int) else part for part in one["loc"]]
-    where = ".".join(place) or "the file"
+    where = key_path(place) or "the file"
     if one["type"] != "extra_forbidden":
         return f"{where}: {one['msg'].removeprefix('Value error, ')}"
     owner, keys = (

@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from bfpo_bench.errors import UserError
+from bfpo_bench.errors import UserError, key_path
 from bfpo_bench.training.data.jsonl import records
 
 
@@ -86,7 +86,7 @@ def _row(place: str, record: dict[str, Any], row: type[Row]) -> Row:
         return row.model_validate(record)
     except ValidationError as error:
         fault = error.errors()[0]
-        where = ".".join(map(str, fault["loc"]))
+        where = key_path(fault["loc"])
         what = fault["msg"].removeprefix("Value error, ")
         raise UserError(
             f"{place} is not of the form {_SHAPES[row]} (key {where}: {what}): mend it."
