@@ -396,8 +396,11 @@ class TestWrongUse:
             ),
             ((*IN_OUT, "--judge", "refusall"), "There is no judge 'refusall'"),
             ((*IN_OUT, "--judge", "yesno"), "Judge yesno needs a model"),
-            ((*IN_OUT, "--judge", "refusal", "--baseline", "run"), "--baseline, --suite, --lead"),
-            ((*IN_OUT, "--judge", "refusal", "--json"), "--baseline, --suite, --leaderboard and"),
+            (
+                (*IN_OUT, "--judge", "refusal", "--baseline", "run"),
+                "--baseline, --suite and --leaderboard are for runs: leave them out with --input.",
+            ),
+            ((*IN_OUT, "--judge", "refusal", "--suite", "bfpo"), "--baseline, --suite and"),
             ((*IN_OUT, "--judge", "refusal", "--engine", "vlm"), "There is no engine 'vlm' (did"),
             ((*IN_OUT, "--judge", "rating=m", "--judge-price", "1"), "--judge-price '1' is not IN"),
             (
