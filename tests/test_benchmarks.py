@@ -288,7 +288,7 @@ def test_multiple_choice(monkeypatch: pytest.MonkeyPatch, hub: str, tmp_path: Pa
 def test_every_entry_is_a_script() -> None:
     for name, found in entry.ENTRIES.items():
         assert (HERE / f"{found.script}.py").is_file(), name
-        assert set(found.needs) <= {"hub", "vllm", "trl"}, name
+        assert set(found.needs) <= {"hub", "vllm", "trl", "chromium"}, name
 
 
 def test_one_entry_sums_up_what_ran_and_says_what_did_not(
