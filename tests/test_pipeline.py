@@ -107,6 +107,7 @@ def killed(*command: str, cwd: Path) -> bytes:
     cwd.mkdir()
     running = start(*command, cwd=cwd)
     found: list[Path] = []
+    others: list[psutil.Process] = []
     try:
         while running.poll() is None:
             found = list(cwd.glob("runs/*/responses.jsonl"))
@@ -114,9 +115,13 @@ def killed(*command: str, cwd: Path) -> bytes:
                 break
             time.sleep(0.002)
     finally:
+        with suppress(psutil.NoSuchProcess):
+            others = psutil.Process(running.pid).children(recursive=True)
         with suppress(ProcessLookupError):
             os.killpg(running.pid, signal.SIGKILL)
         running.communicate()
+        # The stage has a session of its own, and goes on until its watcher ends it
+        psutil.wait_procs(others, timeout=30)
     stored = found[0].read_bytes() if found else b""
     return stored if 0 < stored.count(b"\n") < GENERATIVE * LIMIT else b""
 
