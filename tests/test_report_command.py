@@ -9,8 +9,8 @@ import pytest
 from commands import Said, command
 from finished_runs import finished
 
+from bfpo_bench.leaderboard.add import run_row
 from bfpo_bench.leaderboard.report import vendor
-from bfpo_bench.leaderboard.report.rows import run_row
 from bfpo_bench.leaderboard.rows import add_row
 
 FOUND = {

@@ -39,25 +39,24 @@ class _Answer(msgspec.Struct):
 
 
 def run_row(run: FinishedRun) -> dict[str, Any]:
-    """The row that `run` gave the run: of its scores as they are stored, and of when they were made.
-
-    Raises UserError for a run whose scoring was broken off.
-    """
-    finished = [s["finished"] for s in run.manifest.sessions if "finished" in s]
-    if not finished:
-        raise UserError(
-            f"{run.folder.path} was stopped while it was scored: give its command again."
-        )
+    """The row of the run's scores as they are stored, with the engines that answered, and of when they
+    were made: of a run that is being scored anew, when that began."""
+    dates = [str(s.get("finished") or s.get("started") or "") for s in run.manifest.sessions]
     engines = " ".join(_engines(run.folder))
-    return row(run.scores, engines, finished[-1], run.manifest.training)
+    return row(run.scores, engines, max(dates, default=""), run.manifest.training)
 
 
 def add_runs(runs: Sequence[FinishedRun], leaderboard: Path | None) -> list[Added]:
     """Put the rows of `runs` into the CSV, and what their keys stand for beside it.
 
     Without `leaderboard` each goes to `leaderboards/SUITE.csv`. Raises UserError, before anything is
-    written, for runs that would have one row.
+    written, for runs that would have one row, and for one whose scoring was broken off.
     """
+    for run in runs:
+        if not any("finished" in session for session in run.manifest.sessions):
+            raise UserError(
+                f"{run.folder.path} was stopped while it was scored: give its command again."
+            )
     rows = [run_row(run) for run in runs]
     homes = [leaderboard or Path("leaderboards") / f"{r.scores.suite}.csv" for r in runs]
     _check_distinct(runs, rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -163,16 +163,9 @@ def write_documents(run: RunFolder, table: pa.Table) -> None:
     """Replace the run's documents.parquet in one step."""
     import pyarrow.parquet as pq
 
-    path = run.documents_file
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        pq.write_table(table, draft)
-        draft.replace(path)
-    except OSError as error:
-        error.filename = str(path)
-        raise
-    finally:
-        draft.unlink(missing_ok=True)
+    content = io.BytesIO()
+    pq.write_table(table, content)
+    jsonl.write_atomically(run.documents_file, content.getvalue())
 
 
 def read_documents(run: RunFolder) -> pd.DataFrame:

@@ -37,10 +37,10 @@ from bfpo_bench.exchange.private import without_places, without_places_in
         ("Authorization: Bearer abcdef.ghijkl", "Authorization: [removed]"),
         ("http://jane:secret@example.org/v1", "http://example.org/v1"),
         (
-            f"/root/.cache/hub/datasets--org--data/snapshots/{'a' * 40}/en/x.parquet",
+            f"/home/jane/.cache/hub/datasets--org--data/snapshots/{'a' * 40}/en/x.parquet",
             f"hf://datasets/org/data@{'a' * 40}/en/x.parquet",
         ),
-        (f"/root/.cache/hub/models--org--m/snapshots/{'a' * 40}", "org/m"),
+        (f"/home/jane/.cache/hub/models--org--m/snapshots/{'a' * 40}", "org/m"),
     ],
 )
 def test_places_tokens_and_logins(told: str, left: str) -> None:

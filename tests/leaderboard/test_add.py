@@ -63,12 +63,14 @@ def test_two_runs_of_one_row_are_refused_before_anything_is_written(
     assert not (tmp_path / "lb.csv").exists()
 
 
-def test_a_run_that_was_never_scored_to_its_end_is_refused(ran: Path) -> None:
+def test_a_run_that_was_never_scored_to_its_end_is_refused(ran: Path, tmp_path: Path) -> None:
     run = the_run(ran)
     for session in run.manifest.sessions:
         session.pop("finished", None)
+    assert run_row(run)["date"] == run.manifest.sessions[-1]["started"]
     with pytest.raises(UserError, match="was stopped while it was scored"):
-        run_row(run)
+        add_runs([run], tmp_path / "lb.csv")
+    assert not (tmp_path / "lb.csv").exists()
 
 
 def test_the_command_adds_a_folder_of_runs(ran: Path, tmp_path: Path) -> None:

@@ -8,11 +8,12 @@ from typing import Any
 
 import pandas as pd
 
+from bfpo_bench.leaderboard.add import run_row
 from bfpo_bench.leaderboard.columns import AGGREGATES, IDENTITY, TEXT
 from bfpo_bench.leaderboard.keys import differences
 from bfpo_bench.leaderboard.notes import partial_part
 from bfpo_bench.leaderboard.report.model import BlockView, Interval, Row
-from bfpo_bench.leaderboard.rows import neutral, row
+from bfpo_bench.leaderboard.rows import neutral
 from bfpo_bench.leaderboard.view import Block, blocks
 from bfpo_bench.names import EMBEDDED_JUDGES, of_null_engine
 from bfpo_bench.scoring.finished import FinishedRun
@@ -61,15 +62,6 @@ def as_leaderboard(found: pd.DataFrame) -> pd.DataFrame:
     again = found.duplicated(list(IDENTITY), keep=False)
     labels = found["model"] + " (" + found[_RUN] + ")"
     return found.assign(model=found["model"].where(~again, labels)).drop(columns=_RUN)
-
-
-def run_row(run: FinishedRun) -> dict[str, Any]:
-    """The run's row, with the engines of its sessions and the last one's time: of the manifest alone,
-    so that a run that is being scored anew has a row, and no response is read for it."""
-    sessions = run.manifest.sessions
-    engines = dict.fromkeys(str(s["engine"]) for s in sessions if s.get("engine"))
-    dates = [str(s.get("finished") or s.get("started") or "") for s in sessions]
-    return row(run.scores, " ".join(engines), max(dates, default=""), run.manifest.training)
 
 
 def _cell(value: Any) -> Any:

@@ -7,11 +7,11 @@ from pathlib import Path
 import pandas as pd
 from measured import block, measured
 
+from bfpo_bench.leaderboard.add import run_row
 from bfpo_bench.leaderboard.report.rows import (
     as_leaderboard,
     block_views,
     run_ids,
-    run_row,
     table,
 )
 from bfpo_bench.leaderboard.rows import add_row, read_leaderboard, to_csv

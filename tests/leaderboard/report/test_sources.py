@@ -8,7 +8,7 @@ import pytest
 from measured import measured
 
 from bfpo_bench.errors import UserError
-from bfpo_bench.leaderboard.report.rows import run_row
+from bfpo_bench.leaderboard.add import run_row
 from bfpo_bench.leaderboard.report.sources import read_sources
 from bfpo_bench.leaderboard.rows import add_row
 from bfpo_bench.runs.folder import RunFolder
