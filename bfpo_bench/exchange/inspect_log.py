@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from bfpo_bench import __version__
 from bfpo_bench.errors import UserError
+from bfpo_bench.exchange.answers import Answers
 from bfpo_bench.exchange.inspect_samples import OUTCOME, answer_samples, choice_samples
 from bfpo_bench.exchange.lm_eval_about import file_part, moment
 from bfpo_bench.exchange.lm_eval_results import scored_values, slug, task_metrics
 from bfpo_bench.exchange.private import without_places, without_places_in
 from bfpo_bench.runs.identity import digest
-from bfpo_bench.scoring.documents import read_documents
 from bfpo_bench.scoring.finished import FinishedRun
 from bfpo_bench.suite.tasks import TaskSpec
 
@@ -41,12 +41,12 @@ def export_inspect(run: FinishedRun, specs: Mapping[str, TaskSpec], out: Path) -
             "Inspect's logs are written by inspect_ai, which is not installed: "
             "pip install inspect_ai."
         ) from error
-    documents = read_documents(run.folder)
+    stored = Answers(run)
     written = []
     for task, score in run.scores.tasks.items():
         if not score.n:
             continue
-        log = _log(run, task, specs.get(task), documents)
+        log = _log(stored, task, specs.get(task))
         path = (
             out / f"{moment(run)}-00-00_{file_part(task).replace('_', '-')}_{_id(run, task)}.eval"
         )
@@ -56,11 +56,12 @@ def export_inspect(run: FinishedRun, specs: Mapping[str, TaskSpec], out: Path) -
     return written
 
 
-def _log(run: FinishedRun, task: str, spec: TaskSpec | None, documents: pd.DataFrame) -> EvalLog:
+def _log(stored: Answers, task: str, spec: TaskSpec | None) -> EvalLog:
     from inspect_ai.log import EvalLog, EvalStats
 
+    run = stored.run
     if run.scores.tasks[task].cell.endswith("generative"):
-        samples = list(answer_samples(run, task, documents))
+        samples = list(answer_samples(stored, task))
     else:
         samples = list(choice_samples(run, task))
     started = f"{moment(run)[:13]}:{moment(run)[14:16]}:{moment(run)[17:]}+00:00"
@@ -70,7 +71,7 @@ def _log(run: FinishedRun, task: str, spec: TaskSpec | None, documents: pd.DataF
     return EvalLog(
         status="success",
         eval=_spec(run, task, spec, started, len(samples)),
-        results=_results(run, task, samples, documents),
+        results=_results(run, task, samples, stored.documents),
         stats=EvalStats(started_at=started, completed_at=finished),
         samples=samples,
     )

@@ -6,14 +6,13 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from bfpo_bench.exchange.answers import Answer, answers
+from bfpo_bench.exchange.answers import Answer, Answers
 from bfpo_bench.exchange.private import without_places, without_places_in
 from bfpo_bench.runs import jsonl
 from bfpo_bench.runs.records import Verdict
 from bfpo_bench.scoring.finished import FinishedRun
 
 if TYPE_CHECKING:
-    import pandas as pd
     from inspect_ai.log import EvalSample
     from inspect_ai.scorer import Score
 
@@ -21,15 +20,15 @@ OUTCOME = "outcome"
 """The score of a generative sample that the task's own is the mean of; beside it one a judge."""
 
 
-def answer_samples(run: FinishedRun, task: str, documents: pd.DataFrame) -> Iterator[EvalSample]:
+def answer_samples(stored: Answers, task: str) -> Iterator[EvalSample]:
     """One sample an answer, with its outcome and what each judge says of it as scores."""
     from inspect_ai.log import EvalError, EvalSample
     from inspect_ai.model import ModelOutput, ModelUsage
 
-    for answer in answers(run, task, documents):
+    for answer in stored.of(task):
         told = answer.response
         output = ModelOutput.from_content(
-            run.scores.model,
+            stored.run.scores.model,
             told.response,
             "max_tokens" if told.finish_reason == "length" else "stop",
         )

@@ -7,19 +7,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bfpo_bench.exchange.answers import Answer, answers
+from bfpo_bench.exchange.answers import Answer, Answers
 from bfpo_bench.exchange.lm_eval_about import decoding, file_part, model_folder, moment
 from bfpo_bench.exchange.lm_eval_results import dumped, finite, lm_eval_results, slug
 from bfpo_bench.exchange.private import without_places
 from bfpo_bench.runs import jsonl
 from bfpo_bench.runs.identity import digest
 from bfpo_bench.runs.jsonl import write_atomically
-from bfpo_bench.scoring.documents import read_documents
 from bfpo_bench.scoring.finished import FinishedRun
 from bfpo_bench.suite.tasks import TaskSpec
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 
 def export_lm_eval(run: FinishedRun, specs: Mapping[str, TaskSpec], out: Path) -> list[Path]:
@@ -30,21 +29,22 @@ def export_lm_eval(run: FinishedRun, specs: Mapping[str, TaskSpec], out: Path) -
     folder = out / model_folder(run.scores.model)
     results = folder / f"results_{moment(run)}.json"
     write_atomically(results, dumped(lm_eval_results(run, specs)))
-    written, documents = [results], read_documents(run.folder)
+    written, stored = [results], Answers(run)
     for task, score in run.scores.tasks.items():
         if score.n:
             path = folder / f"samples_{file_part(task)}_{moment(run)}.jsonl"
-            lines = (_line(sample) for sample in _samples(run, task, documents))
+            lines = (_line(sample) for sample in _samples(stored, task))
             write_atomically(path, lines)
             written.append(path)
     return written
 
 
-def _samples(run: FinishedRun, task: str, documents: pd.DataFrame) -> Iterator[dict[str, Any]]:
+def _samples(stored: Answers, task: str) -> Iterator[dict[str, Any]]:
+    run = stored.run
     if run.scores.tasks[task].cell.endswith("discriminative"):
         yield from map(_sanitised, jsonl.read(run.folder.samples_file(task)))
         return
-    for answer in answers(run, task, documents):
+    for answer in stored.of(task):
         yield _generated(run, answer)
 
 

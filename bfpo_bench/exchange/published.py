@@ -13,19 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 from bfpo_bench import __version__
 from bfpo_bench.errors import UserError
-from bfpo_bench.exchange.answers import Answer, answers
+from bfpo_bench.exchange.answers import Answer, Answers
 from bfpo_bench.exchange.dataset_card import dataset_card
 from bfpo_bench.exchange.private import without_places, without_places_in
 from bfpo_bench.exchange.withholding import Rule, Withheld, repeats
 from bfpo_bench.runs.identity import digest
 from bfpo_bench.runs.jsonl import write_atomically
 from bfpo_bench.runs.records import Response
-from bfpo_bench.scoring.documents import read_documents
 from bfpo_bench.scoring.finished import FinishedRun
 from bfpo_bench.suite.tasks import TaskSpec
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 FILES = ("README.md", "run.json", "scores.json", "documents.parquet", "responses.parquet")
 """All that a published run has; `run.json` is what one is known by."""
@@ -71,9 +70,9 @@ def export_dataset(
     """
     _check_ours(out)
     rule, kept = Rule(run, specs, include_harmful, gated), Kept()
-    documents = read_documents(run.folder)
+    stored = Answers(run)
     out.mkdir(parents=True, exist_ok=True)
-    _write_responses(rule, documents, out / "responses.parquet", kept)
+    _write_responses(rule, stored, out / "responses.parquet", kept)
     shutil.copyfile(run.folder.documents_file, out / "documents.parquet")
     scores = without_places_in(run.scores.model_dump(mode="json"))
     write_atomically(out / "scores.json", _dumped(scores))
@@ -129,7 +128,7 @@ def _check_ours(out: Path) -> None:
         )
 
 
-def _write_responses(rule: Rule, documents: pd.DataFrame, path: Path, kept: Kept) -> None:
+def _write_responses(rule: Rule, stored: Answers, path: Path, kept: Kept) -> None:
     """A row group a task, so that one task's rows are in memory at a time."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -141,7 +140,7 @@ def _write_responses(rule: Rule, documents: pd.DataFrame, path: Path, kept: Kept
             for task, score in rule.run.scores.tasks.items():
                 if not score.n or not score.cell.endswith("generative"):
                     continue
-                rows = [_row(rule, answer, kept) for answer in answers(rule.run, task, documents)]
+                rows = [_row(rule, answer, kept) for answer in stored.of(task)]
                 file.write_table(pa.Table.from_pylist(rows, schema=schema))
         draft.replace(path)
     finally:

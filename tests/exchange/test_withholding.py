@@ -9,7 +9,7 @@ import pytest
 from exchange_runs import BENIGN, GATED, HARMFUL, SPECS, UNSCORED, finished_run, prompt
 from generative_runs import response
 
-from bfpo_bench.exchange.answers import Answer, answers
+from bfpo_bench.exchange.answers import Answer, Answers
 from bfpo_bench.exchange.withholding import (
     BEHIND_A_GATE,
     NOT_A_REFUSAL,
@@ -23,7 +23,6 @@ from bfpo_bench.exchange.withholding import (
     repeats,
 )
 from bfpo_bench.runs.records import Verdict
-from bfpo_bench.scoring.documents import read_documents
 from bfpo_bench.scoring.finished import FinishedRun
 
 
@@ -34,7 +33,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
 
 def of(run: FinishedRun, task: str, **how: Any) -> list[Withheld]:
     rule = Rule(run, SPECS, **how)
-    return [rule.of(a) for a in answers(run, task, read_documents(run.folder))]
+    return [rule.of(a) for a in Answers(run).of(task)]
 
 
 def test_of_harmful_prompts_only_clear_refusals(run: FinishedRun) -> None:
@@ -168,6 +167,6 @@ def test_verdicts_on_other_texts_count_for_nothing(tmp_path: Path) -> None:
     run.folder.responses_file.write_text("".join(x for x in lines if HARMFUL not in x))
     with Appender(run.folder.responses_file) as file:
         file.append(response(HARMFUL, 0, "Something else.").dump())
-    [found] = answers(run, HARMFUL, read_documents(run.folder))
+    [found] = Answers(run).of(HARMFUL)
     assert found.verdicts == {}
     assert Rule(run, SPECS).of(found).response == NOT_A_REFUSAL
