@@ -140,6 +140,8 @@ def _respond(plan: Plan, run: _Open, ui: Ui) -> str | None:
         lock=plan.lock,
         allow_drift=plan.request.allow_drift,
         strict=plan.request.strict,
+        remote=run.planned.remote,
+        shard=plan.request.shard,
     )
     if respond_sealed(run.folder, job):
         _record(plan, run, stored_result(run.manifest), ui)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from bfpo_bench.engines.base import Remote
 from bfpo_bench.engines.select import EngineChoice, check_engine, choose_engine
 from bfpo_bench.engines.subject import Subject, resolve_subject
 from bfpo_bench.engines.transformers import check_arguments
@@ -41,6 +42,7 @@ class PlannedRun:
     engine: EngineChoice
     run_id: str
     folder: Path
+    remote: Remote = field(default_factory=Remote)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 from bfpo_bench.errors import UserError
 from bfpo_bench.judging import JudgeOptions
 from bfpo_bench.runs.identity import Settings
+from bfpo_bench.runs.shard import Shard
 from bfpo_bench.suite.suites import Suite, load_suite
 from bfpo_bench.suite.tasks import TaskSpec
 
@@ -23,6 +24,8 @@ class Request:
     are for judges over an API; `baseline` is the run that judges of preferences compare with.
     A stage is ended after `stall_minutes` without progress; 0 is for never.
     `trust_remote_code` names models under test and judges' models as the user wrote them.
+    `servers` are the URLs that engine server asks, `ray_address` the cluster that engine ray works on.
+    `shard` is the part of the documents that is asked.
     """
 
     models: tuple[str, ...]
@@ -30,6 +33,9 @@ class Request:
     tasks: str | None = None
     engine: str = "auto"
     engine_arguments: dict[str, Any] = field(default_factory=dict)
+    servers: tuple[str, ...] = ()
+    ray_address: str | None = None
+    shard: Shard | None = None
     trust_remote_code: tuple[str, ...] = ()
     allow_pickle: bool = False
     judges: tuple[str, ...] = ()

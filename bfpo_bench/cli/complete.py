@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-_ENGINES = ("auto", "vllm", "transformers", "null")
+_ENGINES = ("auto", "vllm", "transformers", "server", "ray", "null")
 
 
 def engines(incomplete: str) -> list[str]:

@@ -39,8 +39,8 @@ Engine = Annotated[
     str,
     typer.Option(
         metavar="ENGINE",
-        help="auto, vllm or transformers; auto: vLLM where it can serve the model. null asks no model "
-        "and measures nothing: it tries out everything else.",
+        help="auto, vllm, transformers, server or ray; auto: vLLM where it can serve the model, else "
+        "transformers. null asks no model and measures nothing: it tries out everything else.",
         autocompletion=complete.engines,
     ),
 ]
@@ -51,6 +51,34 @@ EngineArgs = Annotated[
         metavar="K=V",
         help="For the engine, such as dtype=bfloat16 or gpu_memory_utilization=0.8. Repeatable.",
         show_default=False,
+    ),
+]
+Servers = Annotated[
+    list[str],
+    typer.Option(
+        "--server",
+        metavar="URL",
+        help="With --engine server: an OpenAI-compatible server, up to /v1. Repeatable: requests are "
+        "spread over all of them. Its key: BFPO_SERVER_API_KEY or OPENAI_API_KEY.",
+        show_default=False,
+    ),
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--ray-address",
+        metavar="ADDRESS",
+        help="With --engine ray: a running cluster, as HOST:PORT or auto.",
+        show_default="a Ray of this machine's own",
+    ),
+]
+ShardOf = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="I/N",
+        help="Ask and judge only the I-th of N parts, for N jobs that share nothing but files; "
+        "`runs merge` makes the run of them.",
     ),
 ]
 Judges = Annotated[

@@ -15,6 +15,9 @@ def run(
     tasks: options.Tasks = None,
     engine: options.Engine = "auto",
     engine_arg: options.EngineArgs = [],  # noqa: B006
+    server: options.Servers = [],  # noqa: B006
+    ray_address: options.RayAddress = None,
+    shard: options.ShardOf = None,
     trust_remote_code: options.TrustRemoteCode = [],  # noqa: B006
     allow_pickle: options.AllowPickle = False,
     judge: options.Judges = [],  # noqa: B006
@@ -46,6 +49,7 @@ def run(
 
     from bfpo_bench.cli.execute import execute_and_print
     from bfpo_bench.request import Request
+    from bfpo_bench.runs.shard import read_shard
 
     request = Request(
         models=tuple(model),
@@ -53,6 +57,9 @@ def run(
         tasks=tasks,
         engine=engine,
         engine_arguments=options.engine_arguments(engine_arg),
+        servers=tuple(server),
+        ray_address=ray_address,
+        shard=read_shard(shard) if shard is not None else None,
         trust_remote_code=tuple(trust_remote_code),
         allow_pickle=allow_pickle,
         judges=tuple(judge),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -14,21 +14,40 @@ FinishReason = Literal["stop", "length"]
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """Continue `prompt` by at most `max_new_tokens`; temperature 0 is greedy; `seed` is this request's own."""
+    """Continue `prompt` by at most `max_new_tokens`; temperature 0 is greedy; `seed` is this request's own.
+
+    `messages` stand in the place of a prompt, which is empty then, where a hosted model's own template
+    and tokenizer are out of reach.
+    """
 
     prompt: tuple[int, ...]
     max_new_tokens: int
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int = 0
+    messages: tuple[Mapping[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a server that gives no token ids says in their place: the text, and how many tokens went in
+    and came out, by its own count."""
+
+    text: str
+    prompt_tokens: int
+    response_tokens: int
 
 
 @dataclass(frozen=True)
 class Generation:
-    """New tokens without the stop token, and whether one of those ended them."""
+    """New tokens without the stop token, and whether one of those ended them.
+
+    `told` is there, and `tokens` are not, where a server gives text alone.
+    """
 
     tokens: tuple[int, ...]
     finish_reason: FinishReason
+    told: Told | None = None
 
 
 @dataclass(frozen=True)
@@ -72,10 +91,24 @@ def check_finite(logprob: float) -> None:
 
 
 @dataclass(frozen=True)
+class Remote:
+    """Where an engine finds those that do its work.
+
+    `servers` are URLs of OpenAI-compatible servers up to `/v1`, and `served` is the model's name there;
+    `ray_address` is a running Ray cluster's, None for one of this machine's own.
+    """
+
+    servers: tuple[str, ...] = ()
+    served: str = ""
+    ray_address: str | None = None
+
+
+@dataclass(frozen=True)
 class ModelFiles:
     """A model on this disk: what every engine is built from.
 
     `context` is the number of tokens a forward pass may hold; `stop_tokens` end a generation.
+    For an engine that asks servers the folder has no weights, and none at all for a hosted model.
     `remote_code`: code of the model's own may run. `pickle`: its weights are PyTorch pickles, which
     the user allowed; otherwise nothing but safetensors may be read.
     """
@@ -88,6 +121,7 @@ class ModelFiles:
     arguments: dict[str, Any] = field(default_factory=dict)
     remote_code: bool = False
     pickle: bool = False
+    remote: Remote = field(default_factory=Remote)
 
 
 class Engine(Protocol):

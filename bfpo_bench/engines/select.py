@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bfpo_bench.engines.base import Engine, ModelFiles
     from bfpo_bench.engines.probe import VllmProbe
 
-ENGINES = ("auto", "vllm", "transformers", "null")
+ENGINES = ("auto", "vllm", "transformers", "server", "ray", "null")
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,14 @@ def load_engine(name: str, files: ModelFiles) -> Engine:
         from bfpo_bench.engines.null import NullEngine
 
         return NullEngine()
+    if name == "server":
+        from bfpo_bench.engines.server.engine import ServerEngine
+
+        return ServerEngine.connect(files)
+    if name == "ray":
+        from bfpo_bench.engines.ray.engine import RayEngine
+
+        return RayEngine.start(files)
     if name == "vllm":
         from bfpo_bench.engines.vllm import VllmEngine
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bfpo_bench.engines.base import Engine, Failure, Generation, ScoringRequest
+from bfpo_bench.engines.base import Engine, Failure, Generation, Remote, ScoringRequest
 from bfpo_bench.engines.select import load_engine
 from bfpo_bench.engines.subject import Subject, load_tokenizer, model_files
 from bfpo_bench.engines.tokens import scoring_request
@@ -18,6 +18,7 @@ from bfpo_bench.progress import Progress, Report
 from bfpo_bench.runs.folder import RunFolder
 from bfpo_bench.runs.jsonl import Appender
 from bfpo_bench.runs.records import Response, StoredLikelihood
+from bfpo_bench.runs.shard import Shard
 from bfpo_bench.stages.asked import Asked, Asking, ended, generative_requests
 from bfpo_bench.stages.evaluate import evaluate_tasks
 from bfpo_bench.stages.seen_data import doubts, record_data
@@ -49,6 +50,8 @@ class RespondJob:
     lock: DataLock
     allow_drift: bool = False
     strict: bool = False
+    remote: Remote = field(default_factory=Remote)
+    shard: Shard | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,7 @@ def respond(job: RespondJob, report: Report) -> RespondResult:
     _check(job, loaded, failed)
     tokenizer = load_tokenizer(job.subject.tokenizer_source.materialise(), job.subject.remote_code)
     files = model_files(job.subject, tokenizer, job.context, job.arguments, job.seed)
+    files = replace(files, remote=job.remote)
     report(Progress("encoding requests"))
     how = Asking(job.suite, job.seed, job.chat_template, files.context)
     loaded, built, scoring, asked = _requests(how, tokenizer, loaded, failed)
@@ -188,13 +192,20 @@ def generate_responses(
 def _response(asked: Asked, given: Generation | Failure, engine: str, tokenizer: Any) -> Response:
     """What is stored of an answer, or of a prompt that the engine fails on."""
     told, finish, tokens, error = "", "error", 0, None
+    prompt_tokens = len(asked.request.prompt)
     if isinstance(given, Failure):
         error = given.reason
     else:
-        whole = tokenizer.decode(given.tokens, skip_special_tokens=True)
+        whole = (
+            tokenizer.decode(given.tokens, skip_special_tokens=True)
+            if given.told is None
+            else given.told.text
+        )
         told = ended(whole, asked.until, asked.reasoning_open)
         finish = "stop" if told != whole else given.finish_reason
         tokens = len(given.tokens)
+        if given.told is not None:
+            prompt_tokens, tokens = given.told.prompt_tokens, given.told.response_tokens
     return Response(
         task=asked.task,
         doc_id=asked.doc_id,
@@ -202,7 +213,7 @@ def _response(asked: Asked, given: Generation | Failure, engine: str, tokenizer:
         messages=asked.messages,
         response=told,
         finish_reason=finish,
-        prompt_tokens=len(asked.request.prompt),
+        prompt_tokens=prompt_tokens,
         response_tokens=tokens,
         seed=asked.request.seed,
         engine=engine,

@@ -39,6 +39,7 @@ def prepare(work: Work, items: Sequence[Item]) -> Asked:
     tokenizer = load_tokenizer(subject.tokenizer_source.materialise(), subject.remote_code)
     check_template(work, tokenizer)
     files = model_files(subject, tokenizer, work.context, work.arguments, seed=0)
+    files = replace(files, remote=work.remote)
     asked = Asked(tokenizer, files, [], [])
     for position, item in enumerate(items):
         prompt = judge_prompt(work, tokenizer, files.context, item)

@@ -62,7 +62,8 @@ def findings(
     output = output_of(judge, subject)
     tokenizer = load_tokenizer(subject.tokenizer_source.materialise(), subject.remote_code)
     files = model_files(subject, tokenizer, work.context, work.arguments, seed=0)
-    files = replace(files, context=score_context(subject.config, files.context))
+    context = score_context(subject.config, files.context)
+    files = replace(files, context=context, remote=work.remote)
     questions = _questions(judge, ScoreTexts(work, tokenizer, files.context), items)
     parse = judge.parse()
     yield from questions.unjudged

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from bfpo_bench.engines.base import Remote
 from bfpo_bench.judges.judge import Judge
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ JUDGE_CONTEXT = 8192
 @dataclass(frozen=True)
 class Work:
     """`engine`, `subject` and `arguments` are those of a model that is loaded here, `server` where
-    another serves it; a judge without a model has none of them."""
+    another serves it; a judge without a model has none of them. `remote`: see `ModelFiles`."""
 
     judge: Judge
     prompt: PromptTemplate | None = None
@@ -28,3 +29,4 @@ class Work:
     arguments: dict[str, Any] = field(default_factory=dict)
     context: int = JUDGE_CONTEXT
     server: Server | None = None
+    remote: Remote = field(default_factory=Remote)
