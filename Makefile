@@ -60,7 +60,7 @@ $(VENV)/.stamp-run: $(VENV)/.stamp-venv pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.stamp-dev: $(VENV)/.stamp-run
-	$(INSTALL) --editable '.[dev,docs,inspect,train]'
+	$(INSTALL) --editable '.[dev,docs,inspect,ray,train]'
 	@touch $@
 
 # vLLM's CPU build asks for three packages whose usual wheels are CUDA builds and break its import,

