@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Generator, Iterator
 
+from bfpo_bench.api.faults import Unanswered
 from bfpo_bench.errors import UserError
 from bfpo_bench.judges.api.client import Client
 from bfpo_bench.judges.api.cost import Ledger, Tokens
-from bfpo_bench.judges.api.faults import Unanswered
 from bfpo_bench.judges.api.reply import Reply
 from bfpo_bench.judges.api.server import Server
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import httpx
 
+from bfpo_bench.api.faults import Failure, Transient, Unanswered, meaning, read_failure
+from bfpo_bench.api.key import Key
+from bfpo_bench.api.retry import retrying
 from bfpo_bench.errors import UserError, first_line
 from bfpo_bench.judges.api.adapting import adapted
 from bfpo_bench.judges.api.cost import Ledger, Tokens, at_most
-from bfpo_bench.judges.api.faults import Failure, Transient, Unanswered, meaning, read_failure
-from bfpo_bench.judges.api.key import Key
 from bfpo_bench.judges.api.reply import Reply
-from bfpo_bench.judges.api.retry import retrying
-from bfpo_bench.judges.api.server import Server
+from bfpo_bench.judges.api.server import JUDGE, Server
 from bfpo_bench.judges.api.wire import Decoding, read_reply, read_usage, request_body
 
 
@@ -123,7 +123,9 @@ class Client:
         )
 
     def _meaning(self, failure: Failure) -> Transient | Unanswered | UserError:
-        found = meaning(failure, self._server.url, self.decoding.model, answered=self.answered)
+        found = meaning(
+            failure, JUDGE, self._server.url, self.decoding.model, answered=self.answered
+        )
         if isinstance(found, Unanswered) and not found.fault:
             self.answered = True
         return found

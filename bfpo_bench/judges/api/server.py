@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
+from bfpo_bench.api.address import check_address
+from bfpo_bench.api.party import Party
+from bfpo_bench.api.patience import Patience
 from bfpo_bench.errors import UserError
-from bfpo_bench.judges.api.patience import Patience
+
+JUDGE = Party(
+    whose="the judge's",
+    speaker="the judge",
+    address="The judge's URL",
+    option="--judge-url",
+    variables=("BFPO_JUDGE_API_KEY", "OPENAI_API_KEY"),
+    use="chat with",
+    mend="copy the judge's folder, change its judge.yaml, and name that folder with --judge",
+)
 
 
 @dataclass(frozen=True)
@@ -28,23 +39,7 @@ class Server:
     patience: Patience = field(default_factory=Patience)
 
     def __post_init__(self) -> None:
-        try:
-            parts = urlsplit(self.url)
-        except ValueError:
-            raise UserError(
-                "The judge's URL is none: give one like http://127.0.0.1:8000/v1."
-            ) from None
-        # `user:secret@host` without a scheme has no host either: all of it is path
-        if "@" in (parts.netloc or self.url) or parts.query or parts.fragment:
-            # Not repeated here: what stands there may be a secret
-            raise UserError(
-                "The judge's URL holds more than an address (a user, a query or a fragment): give "
-                "the plain URL, and the key in the environment as BFPO_JUDGE_API_KEY."
-            )
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UserError(
-                f"The judge's URL {self.url!r} is none: give one like http://127.0.0.1:8000/v1."
-            )
+        check_address(self.url, JUDGE)
         if self.price is not None and not all(0 <= usd < math.inf for usd in self.price):
             raise UserError(
                 f"The price {self.price[0]:g},{self.price[1]:g} of the judge's tokens is none: give "

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bfpo_bench.api.faults import Transient
+from bfpo_bench.api.key import Key
 from bfpo_bench.judges.api.cost import Tokens, estimate_tokens
-from bfpo_bench.judges.api.faults import Transient
-from bfpo_bench.judges.api.key import Key
 from bfpo_bench.judges.api.reply import Reply
 
 _MOST_TOKENS = 1 << 40

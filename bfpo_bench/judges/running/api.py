@@ -7,16 +7,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
+from bfpo_bench.api.faults import Unanswered
+from bfpo_bench.api.key import Key
 from bfpo_bench.errors import UserError
 from bfpo_bench.judges.api.adapting import notes
 from bfpo_bench.judges.api.asking import replies
 from bfpo_bench.judges.api.client import Client
 from bfpo_bench.judges.api.cost import Estimate, Ledger, Price, Tokens, at_most
-from bfpo_bench.judges.api.faults import Unanswered
 from bfpo_bench.judges.api.inert import inert
-from bfpo_bench.judges.api.key import Key
 from bfpo_bench.judges.api.reply import Reply
-from bfpo_bench.judges.api.server import Server
+from bfpo_bench.judges.api.server import JUDGE, Server
 from bfpo_bench.judges.api.wire import Decoding
 from bfpo_bench.judges.finding import Finding
 from bfpo_bench.judges.item import Item
@@ -65,7 +65,7 @@ def findings(
     report(Progress(f"asking {judge.model} at {server.url}: {estimate.sentence()}"))
     ledger = Ledger(price, server.max_cost)
     wanted = _decoding(judge)
-    client = Client(server, wanted, Key.from_environment(), ledger)
+    client = Client(server, wanted, Key.from_environment(JUDGE), ledger)
     came = replies(client, server, ledger, asked.text, asked.limits, len(asked.questions))
     try:
         with closing(came):

@@ -1,4 +1,4 @@
-"""The parts of the client on their own: server, waits, replies, cost, chat markup."""
+"""The parts of the client on their own: server, replies, cost, chat markup."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bfpo_bench.api.faults import Transient
+from bfpo_bench.api.key import Key
 from bfpo_bench.errors import UserError
 from bfpo_bench.judges.api.cost import Estimate, Ledger, Tokens, at_most, estimate_tokens
-from bfpo_bench.judges.api.faults import Transient
 from bfpo_bench.judges.api.inert import inert
-from bfpo_bench.judges.api.key import Key
-from bfpo_bench.judges.api.patience import Patience
 from bfpo_bench.judges.api.reply import Reply
-from bfpo_bench.judges.api.retry import pause
 from bfpo_bench.judges.api.server import Server
 from bfpo_bench.judges.api.wire import Decoding, read_reply, request_body
 
@@ -61,20 +59,6 @@ def test_a_url_that_is_none_or_more_is_refused(url: str, reason: str) -> None:
 def test_prices_and_limits_that_make_no_sense_are_refused(numbers: dict[str, Any]) -> None:
     with pytest.raises(UserError):
         Server(**{"url": "http://host/v1", "price": None, "max_cost": None} | numbers)
-
-
-def test_waits_double_up_to_a_limit_and_are_drawn_from_their_upper_half() -> None:
-    patience = Patience(first_wait=1.0, longest_wait=10.0)
-    for attempt, most in [(1, 1.0), (2, 2.0), (3, 4.0), (4, 8.0), (5, 10.0), (9, 10.0)]:
-        waits = [pause(patience, attempt, None) for _ in range(200)]
-        assert most / 2 <= min(waits) < max(waits) <= most
-        assert len(set(waits)) > 100
-
-
-def test_a_servers_own_wait_is_honoured_up_to_the_limit() -> None:
-    patience = Patience(first_wait=1.0, longest_wait=10.0)
-    assert 7.5 <= pause(patience, 1, 7.0) <= 8.0
-    assert 10.5 <= pause(patience, 1, 3600.0) <= 11.0
 
 
 def completion(**changes: Any) -> dict[str, Any]:

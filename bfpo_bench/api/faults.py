@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from bfpo_bench.api.key import Key
+from bfpo_bench.api.party import Party
 from bfpo_bench.errors import UserError
-from bfpo_bench.judges.api.key import VARIABLES, Key
 
 _AGAIN = (408, 409, 425, 429)
+_TOO_MANY = (429, 503, 529)
 _SHOWN = 300
 """Characters of a server's message that are repeated."""
 
@@ -41,6 +43,7 @@ class Transient(Exception):
     """It may well succeed when asked again; `retry_after` in seconds where the server named a time.
 
     `unreachable`: there was no connection at all. `silent`: there was one, and nothing came in time.
+    `pushed_back`: the server has too much to do.
     """
 
     def __init__(
@@ -50,17 +53,19 @@ class Transient(Exception):
         retry_after: float | None = None,
         unreachable: bool = False,
         silent: bool = False,
+        pushed_back: bool = False,
     ) -> None:
         super().__init__(reason)
         self.retry_after = retry_after
         self.unreachable = unreachable
         self.silent = silent
+        self.pushed_back = pushed_back
 
 
 class Unanswered(Exception):
     """This one text has no reply, and will not be asked about again now.
 
-    `fault`: the world's and not the judge's, so that a later command asks again. `unreachable`: the
+    `fault`: the world's and not the model's, so that a later command asks again. `unreachable`: the
     last attempt found no server, or one that was silent.
     """
 
@@ -115,7 +120,7 @@ def _retry_after(value: str | None) -> float | None:
 
 
 def meaning(
-    failure: Failure, url: str, model: str, *, answered: bool
+    failure: Failure, party: Party, url: str, model: str, *, answered: bool
 ) -> Transient | Unanswered | UserError:
     """What to do about a failure; the URL and the model are named where the user must change one.
 
@@ -128,30 +133,35 @@ def meaning(
     if status == 401 or (status == 403 and not answered and not refused):
         # The server's own words are left out: they may hold a part of the key
         return UserError(
-            f"The judge's server {url} does not accept the key ({status}): set "
-            f"{VARIABLES[0]} (or {VARIABLES[1]}) to one that may use {model}."
+            f"{party.opening} server {url} does not accept the key ({status}): set "
+            f"{party.keys} to one that may use {model}."
         )
     if status == 402 or "insufficient_quota" in failure.code:
-        return UserError(f"The judge's server {url} wants to be paid ({quoted}): add credit there.")
+        return UserError(
+            f"{party.opening} server {url} wants to be paid ({quoted}): add credit there."
+        )
     if status in _AGAIN or status >= 500:
-        return Transient(f"it replied with {quoted}", retry_after=failure.retry_after)
+        return Transient(
+            f"it replied with {quoted}",
+            retry_after=failure.retry_after,
+            pushed_back=status in _TOO_MANY,
+        )
     if refused:
-        return Unanswered(f"the judge refused ({quoted})", fault=False)
+        return Unanswered(f"{party.speaker} refused ({quoted})", fault=False)
     if status == 403:
-        return Unanswered("the judge's server forbade the request (403)", fault=True)
+        return Unanswered(f"{party.server} forbade the request (403)", fault=True)
     if _TOO_LONG.search(said) or status == 413:
-        return Unanswered(f"the judge's server did not take the prompt ({quoted})", fault=False)
+        return Unanswered(f"{party.server} did not take the prompt ({quoted})", fault=False)
     if status in (404, 405) or status < 400 or _names_no_model(failure):
         return UserError(
-            f"The judge's server {url} has no model {model} to chat with ({quoted}): name one that "
-            "it serves, and its URL up to /v1."
+            f"{party.opening} server {url} has no model {model} to {party.use} ({quoted}): name one "
+            "that it serves, and its URL up to /v1."
         )
     if any(code in failure.code for code in _UNSUPPORTED):
         return UserError(
-            f"The judge's model {model} does not take the request ({quoted}): copy the judge's "
-            "folder, change its judge.yaml, and name that folder with --judge."
+            f"{party.opening} model {model} does not take the request ({quoted}): {party.mend}."
         )
-    return Unanswered(f"the judge's server did not take the prompt ({quoted})", fault=True)
+    return Unanswered(f"{party.server} did not take the prompt ({quoted})", fault=True)
 
 
 def _refuses_the_prompt(failure: Failure) -> bool:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
-from bfpo_bench.judges.api.faults import Transient
-from bfpo_bench.judges.api.patience import Patience
+from bfpo_bench.api.faults import Transient
+from bfpo_bench.api.patience import Patience
 
 
 def retrying(
@@ -21,7 +21,7 @@ def retrying(
 
     def enough(state: RetryCallState) -> bool:
         error = _error(state)
-        most = patience.attempts
+        most = patience.attempts if error.pushed_back else patience.failing_attempts
         if error.unreachable and not answered():
             most = patience.unreachable_attempts
         elif error.silent and not answered():

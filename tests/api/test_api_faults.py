@@ -1,10 +1,9 @@
-"""What the failures of a server mean, and what they change in the form of a request."""
+"""What the failures of a server mean."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -13,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bfpo_bench.api.faults import Transient, Unanswered, meaning, read_failure
+from bfpo_bench.api.key import Key
+from bfpo_bench.engines.server.party import SUBJECT
 from bfpo_bench.errors import UserError
-from bfpo_bench.judges.api.adapting import adapted
-from bfpo_bench.judges.api.faults import Transient, Unanswered, meaning, read_failure
-from bfpo_bench.judges.api.key import Key
-from bfpo_bench.judges.api.wire import Decoding
+from bfpo_bench.judges.api.server import JUDGE
 
 NO_KEY = Key()
 
@@ -48,7 +47,7 @@ def test_the_message_of_a_failure_in_the_shapes_that_servers_give_it(
 def test_no_body_is_too_strange_to_be_a_failure(body: str) -> None:
     for status in (301, 400, 401, 404, 413, 422, 429, 500, 599):
         for answered in (False, True):
-            found = meaning(failure(status, body), "http://host/v1", "m", answered=answered)
+            found = meaning(failure(status, body), JUDGE, "http://host/v1", "m", answered=answered)
             assert isinstance(found, Transient | Unanswered | UserError)
 
 
@@ -69,7 +68,7 @@ def test_retry_after_is_a_number_or_a_date() -> None:
 def test_a_limit_on_new_tokens_that_the_model_does_not_grant_is_no_long_prompt() -> None:
     """It fails for every item alike, so no item may be closed with it."""
     body = '{"error": {"message": "max_tokens is too large: 512. At most 256 are supported"}}'
-    found = meaning(failure(400, body), "u", "m", answered=False)
+    found = meaning(failure(400, body), JUDGE, "u", "m", answered=False)
     assert isinstance(found, Unanswered)
     assert found.fault
 
@@ -78,9 +77,9 @@ def test_a_limit_on_new_tokens_that_the_model_does_not_grant_is_no_long_prompt()
 def test_an_account_that_is_flagged_is_no_refusal_to_judge_an_item(status: int) -> None:
     """It fails for every item alike: at 403 it is the key's, and nothing is ever remembered."""
     body = '{"error": {"message": "Your account was flagged for a breach of our usage policy"}}'
-    found = meaning(failure(status, body), "u", "m", answered=False)
+    found = meaning(failure(status, body), JUDGE, "u", "m", answered=False)
     assert isinstance(found, UserError) if status == 403 else found.fault  # type: ignore[union-attr]
-    later = meaning(failure(status, body), "u", "m", answered=True)
+    later = meaning(failure(status, body), JUDGE, "u", "m", answered=True)
     assert isinstance(later, Unanswered)
     assert later.fault
 
@@ -101,29 +100,60 @@ def test_an_account_that_is_flagged_is_no_refusal_to_judge_an_item(status: int) 
     ],
 )
 def test_only_a_model_that_is_named_as_missing_is_missing(message: str, lacking: bool) -> None:
-    found = meaning(failure(400, json.dumps({"detail": message})), "u", "m", answered=True)
+    found = meaning(failure(400, json.dumps({"detail": message})), JUDGE, "u", "m", answered=True)
     assert isinstance(found, UserError) == lacking
     assert lacking or (isinstance(found, Unanswered) and found.fault)
 
 
-LIMIT = "Unsupported parameter: 'max_tokens' is not supported. Use 'max_completion_tokens' instead."
+@pytest.mark.parametrize(
+    ("status", "body", "judge", "subject"),
+    [
+        (
+            401,
+            "",
+            "The judge's server u does not accept the key (401): set BFPO_JUDGE_API_KEY (or "
+            "OPENAI_API_KEY) to one that may use m.",
+            "The server u does not accept the key (401): set BFPO_SERVER_API_KEY (or "
+            "OPENAI_API_KEY) to one that may use m.",
+        ),
+        (
+            404,
+            "",
+            "The judge's server u has no model m to chat with (404): name one that it serves, and "
+            "its URL up to /v1.",
+            "The server u has no model m to ask (404): name one that it serves, and its URL up to "
+            "/v1.",
+        ),
+        (402, "", "The judge's server u wants to be paid", "The server u wants to be paid"),
+        (
+            400,
+            "flagged",
+            "the judge refused (400, 'flagged')",
+            "the server refused (400, 'flagged')",
+        ),
+        (413, "", "the judge's server did not take", "the server did not take the prompt (413)"),
+        (
+            400,
+            '{"code": "unsupported_value"}',
+            "The judge's model m does not take the request (400, \"{'code': 'unsupported_value'}\"): "
+            "copy the judge's folder, change its judge.yaml",
+            "The model m does not take the request",
+        ),
+    ],
+)
+def test_a_sentence_says_whose_server_it_is(
+    status: int, body: str, judge: str, subject: str
+) -> None:
+    for party, sentence in ((JUDGE, judge), (SUBJECT, subject)):
+        assert str(meaning(failure(status, body), party, "u", "m", answered=True)).startswith(
+            sentence
+        )
 
 
 @pytest.mark.parametrize(
-    ("status", "message", "changes"),
-    [
-        (400, LIMIT, {"limit": "max_completion_tokens"}),
-        (400, "'temperature' does not support 0.0 with this model.", {"temperature": None}),
-        (422, "`temperature` is deprecated for this model", {"temperature": None}),
-        # As vLLM says it of a limit beyond the context
-        (400, "'max_tokens' or 'max_completion_tokens' is too large: 512", {}),
-        (400, "temperature must be at most 2", {}),
-        (500, LIMIT, {}),
-    ],
+    ("status", "pushed_back"), [(429, True), (503, True), (500, False), (408, False)]
 )
-def test_the_form_of_a_request_follows_what_the_server_says(
-    status: int, message: str, changes: dict[str, Any]
-) -> None:
-    found = adapted(Decoding("m", 5), failure(status, json.dumps({"detail": message})))
-    assert found == replace(Decoding("m", 5), **changes)
-    assert adapted(found, failure(status, json.dumps({"detail": message}))) == found
+def test_a_server_that_has_too_much_to_do_says_so(status: int, pushed_back: bool) -> None:
+    found = meaning(failure(status, ""), SUBJECT, "u", "m", answered=True)
+    assert isinstance(found, Transient)
+    assert found.pushed_back == pushed_back

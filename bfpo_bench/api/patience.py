@@ -11,12 +11,14 @@ class Patience:
     of `first_wait` * 2 ** (n - 1), at most `longest_wait`; a server's own Retry-After is added to it
     and has the same limit. Eight attempts outlast a limit that is counted by the minute.
 
+    `failing_attempts` holds where the server fails without saying that it has too much to do;
     `unreachable_attempts` holds instead while nothing has ever answered and the connection is
     refused: then the server is most likely not there. `silent_attempts` holds while nothing has ever
     answered and nothing comes within `answering`: then it hangs, which is worth saying in minutes.
     """
 
     attempts: int = 8
+    failing_attempts: int = 8
     unreachable_attempts: int = 3
     silent_attempts: int = 2
     first_wait: float = 1.0

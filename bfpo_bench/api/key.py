@@ -1,18 +1,16 @@
-"""The key of a judge's server: from the environment alone, into one header, and nowhere else."""
+"""The key of a server: from the environment alone, into one header, and nowhere else."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
 
+from bfpo_bench.api.party import Party
 from bfpo_bench.errors import UserError
-
-VARIABLES = ("BFPO_JUDGE_API_KEY", "OPENAI_API_KEY")
-"""Where a key is looked for, the first that is set."""
 
 _SECRET = 8
 """Characters of the shortest key that is taken for a secret. Servers that want none are often given
-a word like EMPTY, which a judge may well write."""
+a word like EMPTY, which a model may well write."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +20,9 @@ class Key:
     value: str | None = field(default=None, repr=False)
 
     @classmethod
-    def from_environment(cls) -> Key:
+    def from_environment(cls, party: Party) -> Key:
         """Raises UserError, without the key, for one that no header can hold."""
-        for variable in VARIABLES:
+        for variable in party.variables:
             value = os.environ.get(variable, "").strip()
             if value:
                 if not (value.isascii() and value.isprintable() and " " not in value):
