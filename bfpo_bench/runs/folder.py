@@ -111,12 +111,17 @@ class RunFolder:
                 )
             self.write_manifest(fresh)
             return fresh
+        if stored.shard != fresh.shard:
+            raise UserError(
+                f"{self.path} holds {_part(stored)} and not {_part(fresh)}: move it away or give "
+                "another --out."
+            )
         if (differs := _difference(stored, fresh)) is not None:
             raise UserError(
                 f"{self.path} is a run of another configuration ({differs}): "
                 "move it away or give another --out."
             )
-        stored.format = fresh.format
+        stored.format, stored.request = fresh.format, fresh.request
         # Other weights or places score the same responses anew
         stored.settings, stored.partial = fresh.settings, fresh.partial
         # Of the same model's training more may be known, or less be believed, than before
@@ -139,6 +144,10 @@ def _file_name(text: str) -> str:
     return safe if safe == plain else f"{safe}-{digest(text)[:8]}"
 
 
+def _part(manifest: Manifest) -> str:
+    return "a whole run" if manifest.shard is None else f"shard {manifest.shard} of a run"
+
+
 def _difference(stored: Manifest, fresh: Manifest) -> str | None:
     for part in ("model", "settings"):
         old = json.loads(getattr(stored, part).model_dump_json())
@@ -149,6 +158,15 @@ def _difference(stored: Manifest, fresh: Manifest) -> str | None:
             if digest(old.get(key)) != digest(new[key]):
                 return f"{part} {key}: {str(old.get(key))[:60]} there, {str(new[key])[:60]} here"
     return None
+
+
+def check_whole(path: Path, manifest: Manifest) -> None:
+    """Raises UserError where the folder holds a shard: its part would pass for the whole."""
+    if manifest.shard is not None:
+        raise UserError(
+            f"{path} is {_part(manifest)}: merge all its shards first, with "
+            f"`bfpo-bench runs merge {path.parent / manifest.run_id}`."
+        )
 
 
 def check_writable(out: Path, option: str = "--out") -> None:

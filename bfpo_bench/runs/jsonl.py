@@ -166,7 +166,7 @@ DRAFTS = ".*.tmp"
 """Files that are being written, or were when their process was killed."""
 
 
-def write_atomically(path: Path, text: str | bytes | Iterable[str]) -> None:
+def write_atomically(path: Path, text: str | bytes | Iterable[str | bytes]) -> None:
     """Replace `path` in one step: readers see the old content or the new, never half of it.
 
     `text` in one or in pieces, which are written as they come; a lone surrogate as its JSON escape.

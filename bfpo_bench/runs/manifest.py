@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from bfpo_bench.runs.identity import ModelIdentity, Settings
 from bfpo_bench.runs.training_manifest import TrainingManifest
@@ -17,10 +17,31 @@ FORMAT = 2
 """Of a run's folder. 1: before responses were stored with their hash, and manifests said so."""
 
 
+class ShardRequest(BaseModel):
+    """What finishes a run of which only a part was asked, beside its settings: each as the user gave
+    it, without users and passwords in URLs. It is the same in all its shards."""
+
+    model_config = ConfigDict(frozen=True)
+
+    suite: str
+    models: tuple[str, ...]
+    judges: tuple[str, ...]
+    judge_url: str | None
+    baseline: str | None
+    leaderboard: str | None
+    trust_remote_code: tuple[str, ...]
+    allow_pickle: bool
+    strict: bool
+    allow_drift: bool
+    offline: bool
+
+
 class Manifest(BaseModel):
     """One run's record. `sessions` has one entry for each time the command worked on it.
 
     `format` is that of the folder: an earlier one is read as it is, a later one is refused. `training` is what the model's folder says of its training, if it says anything.
+    `shard` ("3/8") says which part of the run the folder holds, where it holds no more, and `request`
+    what makes a run of all parts.
     """
 
     format: int = 1
@@ -31,6 +52,8 @@ class Manifest(BaseModel):
     settings: Settings
     partial: bool
     suite_title: str
+    shard: str | None = None
+    request: ShardRequest | None = None
     data: dict[str, dict[str, Any]] = Field(default_factory=dict)
     judges: dict[str, dict[str, Any]] = Field(default_factory=dict)
     comparability: dict[str, Any] = Field(default_factory=dict)
