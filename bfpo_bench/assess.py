@@ -67,7 +67,7 @@ class OpenRun:
 
 def assess(wanted: Assessment, runs: Sequence[OpenRun], ui: Ui) -> list[Scores]:
     """Judge every run, then score and publish each; what is judged already is kept."""
-    faults = _judge_all(wanted, runs, ui) if runs else {}
+    faults = judge_runs(wanted, runs, ui)
     found = []
     for run in runs:
         scores, engines = _score(wanted, run, faults)
@@ -76,9 +76,11 @@ def assess(wanted: Assessment, runs: Sequence[OpenRun], ui: Ui) -> list[Scores]:
     return found
 
 
-def _judge_all(wanted: Assessment, runs: Sequence[OpenRun], ui: Ui) -> dict[str, str]:
+def judge_runs(wanted: Assessment, runs: Sequence[OpenRun], ui: Ui) -> dict[str, str]:
     """Every judge in turn over all runs; judge key -> reason for those that broke off."""
     faults: dict[str, str] = {}
+    if not runs:
+        return faults
     for planned in wanted.judges:
         key = planned.judge.key
         if not planned.tasks:
@@ -130,7 +132,7 @@ def _judge(
 ) -> JudgeResult:
     key, engine = planned.judge.key, planned.engine
     if engine is not None:
-        ui.note(f"judge {key}: engine {engine.name}, {engine.reason}")
+        ui.note(f"judge {key}: engine {engine.name}, {engine.told}")
         planned.fetch()
     job = JudgeJob(
         work=planned.work(wanted.arguments.get(engine.name, {}) if engine else {}),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from bfpo_bench import __version__
 from bfpo_bench.engines import probe
+from bfpo_bench.engines.parallel import room_for_weights
 from bfpo_bench.engines.trial import Trial, attempt
 from bfpo_bench.errors import UserError
 
@@ -102,7 +103,8 @@ def check_devices() -> list[Check]:
     if not seen.gpus:
         return [*checks, Check("GPU", "info", "torch sees none")]
     gpus = "; ".join(f"{g.name}, {g.free:.0f} of {g.memory:.0f} GiB free" for g in seen.gpus)
-    checks.append(Check("GPU", "ok", gpus))
+    room = room_for_weights([g.memory for g in seen.gpus])
+    checks.append(Check("GPU", "ok", f"{gpus}; {room}"))
     if seen.bfloat16_gpu is not None:
         mend = "Give --engine-arg dtype=float16 on this GPU."
         checks.append(_bfloat16("GPU bfloat16", seen.bfloat16_gpu, mend))

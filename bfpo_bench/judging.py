@@ -10,7 +10,10 @@ from typing import Any
 
 from bfpo_bench import __version__
 from bfpo_bench.cache import default_cache
+from bfpo_bench.engines.base import Remote
 from bfpo_bench.engines.events import befell
+from bfpo_bench.engines.parallel_here import placed
+from bfpo_bench.engines.ray.check import on_ray
 from bfpo_bench.engines.select import EngineChoice, check_engine, choose_engine
 from bfpo_bench.engines.subject import Subject, resolve_subject
 from bfpo_bench.engines.transformers import check_arguments
@@ -34,12 +37,13 @@ DEFAULT_URL = "https://api.openai.com/v1"
 
 @dataclass(frozen=True)
 class JudgeOptions:
-    """What the user said of how judges run. `url`, `price` (USD per million tokens in and out) and
-    `max_cost` (USD) are for judges over an API; `trust_remote_code` names models as the user does."""
+    """What the user said of how judges run: what vLLM can serve on `ray`, if that is asked. `url`, `price`
+    (USD per million tokens in and out) and `max_cost` (USD) are for judges over an API."""
 
     engine: str = "auto"
     arguments: dict[str, Any] = field(default_factory=dict)
-    trust_remote_code: tuple[str, ...] = ()
+    ray: Remote | None = None
+    trust_remote_code: tuple[str, ...] = ()  # as the user names models
     allow_pickle: bool = False
     url: str | None = None
     price: tuple[float, float] | None = None
@@ -60,6 +64,7 @@ class PlannedJudge:
     subject: Subject | None = None
     prompt: PromptTemplate | None = None
     engine: EngineChoice | None = None
+    remote: Remote = field(default_factory=Remote)
     server: Server | None = None
     context: int = JUDGE_CONTEXT
     baseline: dict[str, Any] | None = None
@@ -98,16 +103,16 @@ class PlannedJudge:
             prompt=self.prompt,
             engine=self.engine.name if self.engine else None,
             subject=self.subject,
-            arguments=arguments,
+            arguments=self.engine.arguments(arguments) if self.engine else arguments,
             context=self.context,
             server=self.server,
+            remote=self.remote,
         )
 
     def fetch(self) -> None:
         """Its model's files, on this disk."""
-        for source in (self.subject.base, self.subject.adapter) if self.subject else ():
-            if source is not None:
-                source.materialise()
+        if self.subject is not None:
+            self.subject.fetch()
 
 
 def plan_judge(
@@ -120,6 +125,11 @@ def plan_judge(
     Raises UserError for whatever the user must change.
     """
     check_engine(options.engine)
+    if options.engine == "server":
+        raise UserError(
+            "--engine server is for models under test: a judge asks a server where it is one over an "
+            "API, such as --judge rating=MODEL, with --judge-url URL."
+        )
     judge = load_judge(asked) if isinstance(asked, str) else asked
     if judge.spec.engine == "none":
         return PlannedJudge(judge)
@@ -145,6 +155,7 @@ def plan_judge(
         subject=subject,
         prompt=load_prompt(judge, source),
         engine=_engine(judge, subject, options),
+        remote=options.ray or Remote(),
         context=_context(options),
     )
 
@@ -179,8 +190,11 @@ def _engine(judge: Judge, subject: Subject, options: JudgeOptions) -> EngineChoi
     if judge.spec.engine == "score":
         from bfpo_bench.engines.scorer import choose_scorer
 
-        return choose_scorer(options.engine, subject, context)
-    return choose_engine(options.engine, subject.name, subject.config, context)
+        chosen = choose_scorer(options.engine, subject, context)
+    else:
+        chosen = choose_engine(options.engine, subject.name, subject.config, context)
+    chosen = on_ray(chosen, options.arguments, options.ray)
+    return placed(chosen, subject, context, options.arguments, copies=judge.spec.engine != "score")
 
 
 def _context(options: JudgeOptions) -> int:
@@ -235,7 +249,7 @@ def judge_texts(
     planned.fetch()
     key = planned.judge.key
     if planned.engine is not None:
-        ui.note(f"judge {key}: engine {planned.engine.name}, {planned.engine.reason}")
+        ui.note(f"judge {key}: engine {planned.engine.name}, {planned.engine.told}")
     job = TextsJob(planned.work(dict(arguments)), items, planned.memory)
     log = default_cache() / "logs" / f"judge-{digest(key)[:8]}.log"
     with ui.stage(f"judge {key}") as report:

@@ -7,7 +7,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from bfpo_bench.assess import Assessment, OpenRun, assess
+from bfpo_bench.assess import Assessment, OpenRun, assess, judge_runs
+from bfpo_bench.engines.subject_files import needs_weights
 from bfpo_bench.errors import UserError
 from bfpo_bench.leaderboard.rows import read_leaderboard
 from bfpo_bench.notes import respond_notes
@@ -18,20 +19,25 @@ from bfpo_bench.runs.folder import RunFolder, check_writable
 from bfpo_bench.runs.lock import shown_command
 from bfpo_bench.runs.manifest import FORMAT, Manifest, git_commit, versions
 from bfpo_bench.scoring.scores import Scores
+from bfpo_bench.sharding import ShardEnd, end_shard, stored_request
 from bfpo_bench.stages.process import StageCrash, run_stage
 from bfpo_bench.stages.respond import RespondJob, RespondResult, respond
 
 
 @dataclass(frozen=True)
 class Finished:
-    """What became of one planned run. `scores` is None when its respond stage broke off (`fault`)."""
+    """What became of one planned run. `scores` is None when its respond stage broke off (`fault`),
+    and of a shard, which has `shard` in their place."""
 
     planned: PlannedRun
     scores: Scores | None = None
     fault: str | None = None
+    shard: ShardEnd | None = None
 
     @property
     def complete(self) -> bool:
+        if self.shard is not None:
+            return self.shard.complete
         return self.scores is not None and not self.scores.faults
 
 
@@ -49,8 +55,9 @@ def execute(plan: Plan, command: Sequence[str], ui: Ui) -> list[Finished]:
     is reported in `Finished.fault` (respond) or `Scores.faults` (judge).
     """
     check_writable(plan.request.out)
-    read_leaderboard(plan.leaderboard)
-    check_writable(plan.leaderboard.parent, "--leaderboard")
+    if plan.request.shard is None:
+        read_leaderboard(plan.leaderboard)
+        check_writable(plan.leaderboard.parent, "--leaderboard")
     finished: list[Finished] = []
     with ExitStack() as locks:
         opened = [_open(plan, planned, command, locks) for planned in plan.runs]
@@ -61,9 +68,17 @@ def execute(plan: Plan, command: Sequence[str], ui: Ui) -> list[Finished]:
                 answered.append(run)
             else:
                 finished.append(Finished(run.planned, fault=fault))
-        for run, scores in zip(answered, assess(_assessment(plan), answered, ui), strict=True):
-            finished.append(Finished(run.planned, scores))
-    return finished
+        return finished + _assess(plan, answered, ui)
+
+
+def _assess(plan: Plan, runs: Sequence[_Open], ui: Ui) -> list[Finished]:
+    """A shard is judged alone: scores are the whole run's."""
+    wanted = _assessment(plan)
+    if plan.request.shard is None:
+        scored = zip(runs, assess(wanted, runs, ui), strict=True)
+        return [Finished(run.planned, scores) for run, scores in scored]
+    faults = judge_runs(wanted, runs, ui)
+    return [Finished(run.planned, shard=end_shard(wanted, run, faults)) for run in runs]
 
 
 def _open(plan: Plan, planned: PlannedRun, command: Sequence[str], locks: ExitStack) -> _Open:
@@ -78,6 +93,8 @@ def _open(plan: Plan, planned: PlannedRun, command: Sequence[str], locks: ExitSt
         settings=plan.settings,
         partial=plan.partial,
         suite_title=plan.suite.title,
+        shard=str(plan.request.shard) if plan.request.shard is not None else None,
+        request=stored_request(plan.request),
     )
     manifest = folder.open(fresh)
     session = {
@@ -87,7 +104,7 @@ def _open(plan: Plan, planned: PlannedRun, command: Sequence[str], locks: ExitSt
         "git_commit": git_commit(),
         "engine": planned.engine.name,
         "engine_reason": planned.engine.reason,
-        "engine_arguments": plan.request.engine_arguments,
+        "engine_arguments": planned.engine.arguments(plan.request.engine_arguments),
         "seconds": {},
     }
     manifest.sessions.append(session)
@@ -115,15 +132,13 @@ def _assessment(plan: Plan) -> Assessment:
 def _respond(plan: Plan, run: _Open, ui: Ui) -> str | None:
     """None, or the reason why the stage broke off."""
     subject = run.planned.subject
-    ui.note(f"{subject.name}: engine {run.planned.engine.name}, {run.planned.engine.reason}")
+    ui.note(f"{subject.name}: engine {run.planned.engine.name}, {run.planned.engine.told}")
     if subject.training_fault is not None:
         ui.note(f"ignored: {subject.training_fault}")
     generative = any(t.kind == "generative" for t in plan.tasks)
     if generative and plan.request.chat_template and subject.identity.chat_template is None:
         ui.note(f"{subject.name} has no chat template: generative prompts are given as plain text")
-    for source in (subject.base, subject.adapter):
-        if source is not None:
-            source.materialise()
+    subject.fetch(weights=needs_weights(run.planned.engine.name))
     job = RespondJob(
         run=run.folder.path,
         suite=plan.suite,
@@ -133,7 +148,7 @@ def _respond(plan: Plan, run: _Open, ui: Ui) -> str | None:
         seed=plan.request.seed,
         engine=run.planned.engine.name,
         subject=subject,
-        arguments=plan.request.engine_arguments,
+        arguments=run.planned.engine.arguments(plan.request.engine_arguments),
         context=plan.settings.context,
         chat_template=plan.request.chat_template and subject.identity.chat_template is not None,
         examples=plan.settings.few_shot,
@@ -147,7 +162,8 @@ def _respond(plan: Plan, run: _Open, ui: Ui) -> str | None:
         _record(plan, run, stored_result(run.manifest), ui)
         return None
     try:
-        with ui.stage(f"{subject.name}: respond") as report:
+        part = f" (shard {plan.request.shard})" if plan.request.shard is not None else ""
+        with ui.stage(f"{subject.name}{part}: respond") as report:
             result = run_stage(
                 "respond",
                 respond,

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from bfpo_bench.engines.base import Remote
+from bfpo_bench.engines.parallel_here import placed
+from bfpo_bench.engines.ray.check import check_ray_asked
 from bfpo_bench.engines.select import EngineChoice, check_engine, choose_engine
 from bfpo_bench.engines.subject import Subject, resolve_subject
 from bfpo_bench.engines.transformers import check_arguments
@@ -21,8 +23,9 @@ from bfpo_bench.judges.load import load_judges
 from bfpo_bench.judging import PlannedJudge, check_trusted, plan_judge
 from bfpo_bench.leaderboard.columns import check_columns
 from bfpo_bench.names import NULL_ENGINE
+from bfpo_bench.plan_servers import check_servers, plan_on_servers
 from bfpo_bench.request import Request, judge_options, pull_command, settings_of, suite_of
-from bfpo_bench.runs.folder import RunFolder
+from bfpo_bench.runs.folder import RunFolder, check_whole
 from bfpo_bench.runs.identity import Settings, digest, run_id
 from bfpo_bench.suite.data import DataRevision, resolve_data
 from bfpo_bench.suite.lock import DataLock, lock_of_suite
@@ -120,6 +123,8 @@ def make_plan(request: Request, progress: Callable[[str], None] = lambda _: None
     if request.num_fewshot is not None and request.num_fewshot < 0:
         raise UserError("--num-fewshot must be 0 or more: it is the number of examples a prompt.")
     check_engine(request.engine)
+    check_servers(request)
+    check_ray_asked(request.engine, request.engine_arguments, request.ray_address)
     suite = suite_of(request)
     tasks = tuple(select_tasks(suite, request.tasks))
     check_columns(t.name for t in tasks)
@@ -127,11 +132,13 @@ def make_plan(request: Request, progress: Callable[[str], None] = lambda _: None
     lock = lock_of_suite(suite.data_lock)
     if request.offline or is_offline():
         _check_offline(request, tasks, judges, lock)
+    settings = settings_of(request, suite, tasks)
+    # First, since servers that are not there are found out within seconds
+    runs = _plan_runs(request, settings, tasks, progress)
     progress("asking the hub for data revisions")
     data, failed = resolve_data(tasks, lock)
     if failed and (request.strict or not data):
         raise UserError(next(iter(failed.values())))
-    settings = settings_of(request, suite, tasks)
     return Plan(
         request=request,
         suite=suite,
@@ -140,11 +147,11 @@ def make_plan(request: Request, progress: Callable[[str], None] = lambda _: None
         failed=failed,
         lock=lock,
         judges=plan_judges(suite, tasks, request, progress),
-        runs=_plan_runs(request, settings, progress),
+        runs=runs,
         settings=settings,
         partial=request.limit is not None or len(tasks) < len(select_tasks(suite, None)),
         leaderboard=request.leaderboard or Path("leaderboards") / f"{suite.name}.csv",
-        estimates=tuple(_estimate(suite, t, request.limit) for t in tasks),
+        estimates=tuple(_estimate(suite, t, request) for t in tasks),
     )
 
 
@@ -152,9 +159,9 @@ def _check_offline(
     request: Request, tasks: Sequence[TaskSpec], judges: Sequence[Judge], lock: DataLock
 ) -> None:
     """Everything that is missing, in one sentence, before anything else is tried."""
-    lacking = missing(
-        tasks, lock, judge_models([j for j in judges if not j.joined]), request.models
-    )
+    # Of a model that a server has loaded, what is read here is looked for when it is planned
+    models = () if request.engine == "server" else request.models
+    lacking = missing(tasks, lock, judge_models([j for j in judges if not j.joined]), models)
     if lacking:
         raise UserError(
             f"Offline, and the local cache lacks {', '.join(lacking)}: fetch them where there is a "
@@ -163,26 +170,44 @@ def _check_offline(
 
 
 def _plan_runs(
-    request: Request, settings: Settings, progress: Callable[[str], None]
+    request: Request,
+    settings: Settings,
+    tasks: Sequence[TaskSpec],
+    progress: Callable[[str], None],
 ) -> tuple[PlannedRun, ...]:
     runs: dict[str, PlannedRun] = {}
     for given in request.models:
         progress(f"looking at {given}")
-        trust = Trust(given in request.trust_remote_code, request.allow_pickle)
-        subject = resolve_subject(given, progress, trust)
-        progress(f"choosing an engine for {subject.name}")
-        engine = choose_engine(request.engine, subject.name, subject.config, settings.context)
-        if engine.name == "transformers":
-            check_arguments(request.engine_arguments)
-        if engine.name == "null":
-            subject = subject.renamed(subject.name + NULL_ENGINE)
+        if request.engine == "server":
+            found = plan_on_servers(given, request, settings, tasks, progress)
+            subject, engine, remote = found.subject, found.engine, found.remote
+        else:
+            subject, engine = _with_engine(given, request, settings, progress)
+            remote = Remote(ray_address=request.ray_address)
         name = run_id(subject.identity, settings)
         if name in runs:
             raise UserError(
                 f"--model {given} is the same model as {runs[name].subject.name}: name it once."
             )
-        runs[name] = PlannedRun(subject, engine, name, request.out / name)
+        part = request.shard.suffix if request.shard is not None else ""
+        runs[name] = PlannedRun(subject, engine, name, request.out / f"{name}{part}", remote)
     return tuple(runs.values())
+
+
+def _with_engine(
+    given: str, request: Request, settings: Settings, progress: Callable[[str], None]
+) -> tuple[Subject, EngineChoice]:
+    """The model behind `given`, and the engine that serves it here."""
+    trust = Trust(given in request.trust_remote_code, request.allow_pickle)
+    subject = resolve_subject(given, progress, trust)
+    progress(f"choosing an engine for {subject.name}")
+    engine = choose_engine(request.engine, subject.name, subject.config, settings.context)
+    engine = placed(engine, subject, settings.context, request.engine_arguments)
+    if engine.name == "transformers":
+        check_arguments(request.engine_arguments)
+    if engine.name == "null":
+        subject = subject.renamed(subject.name + NULL_ENGINE)
+    return subject, engine
 
 
 def judges_of(suite: Suite, tasks: Sequence[TaskSpec], request: Request) -> list[Judge]:
@@ -239,6 +264,7 @@ def _run_baseline(folder: Path, tasks: Sequence[str]) -> dict[str, Any]:
     manifest = run.manifest()
     if manifest is None:
         raise UserError(f"--baseline {folder} is not a run: give the folder of one, as in runs/.")
+    check_whole(folder, manifest)
     found = baseline_answers(run).items()
     answers = {f"{t} {d}": [r.prompt, r.answer] for (t, d), r in found if t in tasks}
     if not answers:
@@ -248,8 +274,10 @@ def _run_baseline(folder: Path, tasks: Sequence[str]) -> dict[str, Any]:
     return {"run": manifest.run_id, "answers": digest(answers)}
 
 
-def _estimate(suite: Suite, task: TaskSpec, limit: int | None) -> TaskEstimate:
-    documents = suite.documents(task, limit)
+def _estimate(suite: Suite, task: TaskSpec, request: Request) -> TaskEstimate:
+    documents = suite.documents(task, request.limit)
+    if request.shard is not None:
+        documents = len(request.shard.of(task.name, range(documents)))
     requests = round(documents * task.requests_per_document)
     new = (
         documents * suite.decoding_of(task.name).max_new_tokens if task.kind == "generative" else 0

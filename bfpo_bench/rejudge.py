@@ -16,7 +16,7 @@ from bfpo_bench.leaderboard.rows import read_leaderboard
 from bfpo_bench.plan import plan_judges
 from bfpo_bench.progress import Ui
 from bfpo_bench.request import Request, scoring_settings
-from bfpo_bench.runs.folder import RunFolder, check_writable
+from bfpo_bench.runs.folder import RunFolder, check_whole, check_writable
 from bfpo_bench.runs.lock import shown_command
 from bfpo_bench.runs.manifest import Manifest, git_commit, versions
 from bfpo_bench.scoring.scores import Scores
@@ -61,12 +61,23 @@ def plan_rejudging(
             raise UserError(
                 f"{folder.path} was asked other things than {runs[0][0].path}: judge them one by one."
             )
+    return Rejudging(assessment_of(manifest, suite_given, request, progress), runs)
+
+
+def assessment_of(
+    manifest: Manifest,
+    suite_given: str | None,
+    request: Request,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Assessment:
+    """How a run is judged and scored whose responses are stored. Raises UserError as
+    `plan_rejudging` does."""
     suite = _suite(suite_given, manifest)
     tasks = _tasks(suite, manifest)
     judges = plan_judges(suite, tasks, request, progress)
     for planned in judges:
         check_given(planned, request.engine_arguments)
-    wanted = Assessment(
+    return Assessment(
         suite=suite,
         tasks=tasks,
         # Other weights or places score the same responses anew
@@ -77,7 +88,6 @@ def plan_rejudging(
         arguments=dict.fromkeys(ENGINES, request.engine_arguments),
         stall_seconds=request.stall_seconds,
     )
-    return Rejudging(wanted, runs)
 
 
 def rejudge(plan: Rejudging, command: Sequence[str], ui: Ui) -> list[Rejudged]:
@@ -117,6 +127,7 @@ def _read(path: Path) -> tuple[RunFolder, Manifest]:
     manifest = folder.manifest()
     if manifest is None:
         raise UserError(f"{path} is not a run: give the folder of one, as in runs/.")
+    check_whole(path, manifest)
     if not folder.responses_file.exists():
         raise UserError(f"{path} holds no responses to judge: finish its run first.")
     # Written once everything is answered: scores of a part would pass for those of the whole

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bfpo_bench.engines.base import Remote
 from bfpo_bench.errors import UserError
 from bfpo_bench.judging import JudgeOptions
 from bfpo_bench.runs.identity import Settings
@@ -67,6 +68,7 @@ def judge_options(request: Request) -> JudgeOptions:
     alone = not request.models
     given = request.engine_arguments
     return JudgeOptions(
+        ray=Remote(ray_address=request.ray_address) if request.engine == "ray" else None,
         engine=request.engine if alone or request.engine == "transformers" else "auto",
         arguments=given if alone else {k: v for k, v in given.items() if k != "max_model_len"},
         trust_remote_code=request.trust_remote_code,

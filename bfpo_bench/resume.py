@@ -57,7 +57,7 @@ def _respond_job(job: RespondJob) -> dict[str, Any] | None:
         "data": data,
         "lock": {name: e.model_dump(mode="json") if e else None for name, e in entries.items()},
         "allow_drift": job.allow_drift,
-    }
+    } | ({} if job.shard is None else {"shard": str(job.shard)})
 
 
 def _respond_files(run: RunFolder, tasks: Sequence[TaskSpec]) -> list[Path]:

@@ -1,4 +1,5 @@
-"""One stand-in for the Hugging Face hub for all tests, up before anything imports `datasets`."""
+"""One stand-in for the Hugging Face hub for all tests, up before anything imports `datasets`; which
+tests are run, and in which order."""
 
 from __future__ import annotations
 
@@ -10,13 +11,18 @@ import tempfile
 from pathlib import Path
 
 import pytest
+import session_folder  # noqa: F401  Made here, so that workers and commands find it
 from hypothesis import settings
+
+# Commands and stages compile the package once and not each anew; this process writes none
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # A busy machine is slow, and no test of ours is about time
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
-SHARED = Path(__file__).resolve().parents[1] / ".." / "shared"
+HERE = Path(__file__).resolve().parent
+SHARED = HERE.parent / ".." / "shared"
 
 
 def _start_hub() -> str | None:
@@ -46,3 +52,42 @@ def hub() -> str:
     if _HUB is None:
         pytest.skip("the stand-in for the hub lies in ../shared, which is missing")
     return _HUB
+
+
+LONGEST = (
+    "demo/test_demo_command.py",
+    "docs/test_documented_commands.py",
+    "engines/test_engines.py",
+    "engines/test_vllm_faults.py",
+    "test_fidelity.py",
+    "test_pipeline.py",
+    "test_bad_data.py",
+    "engines/test_scorer_vllm.py",
+    "judges/running/test_api_vllm.py",
+    "engines/test_choices.py",
+    "demo/test_compare.py",
+    "test_kills.py",
+    "training/test_train_processes.py",
+    "training/test_train_command.py",
+    "training/redteam/test_pairs_command.py",
+    "test_torture.py",
+    "test_stopping.py",
+    "cli/test_stop_signals.py",
+    "browser/test_report_benchmark.py",
+    "training/test_trl_losses.py",
+)
+"""Files of half a minute and more, the longest first: begun late, they leave a worker without work."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="run the tests marked long as well")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    places = {HERE / name: i for i, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
+    if config.getoption("long") or os.environ.get("CI", "").lower() in ("1", "true"):
+        return
+    for item in items:
+        if item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.skip(reason="takes minutes: --long or CI=true runs it"))

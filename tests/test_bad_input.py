@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bench import STORIES, bench, environment
+from bench import STORIES, environment
+from commands import Said, command
 from markov import sayer
 
 SHARED = Path(__file__).resolve().parents[1] / ".." / "shared"
@@ -27,9 +28,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return sayer(tmp_path_factory.mktemp("models") / "whole", "yes")
 
 
-def run(*arguments: str, cwd: Path, **changes: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, cwd: Path, **changes: str) -> Said:
     """A small `run`; `arguments` may change any of its options."""
-    return bench(
+    return command(
         *(
             "run",
             "--tasks",
@@ -47,13 +48,13 @@ def run(*arguments: str, cwd: Path, **changes: str) -> subprocess.CompletedProce
     )
 
 
-def sentence(done: subprocess.CompletedProcess[str]) -> str:
+def sentence(done: Said) -> str:
     """The one sentence of a command that refused."""
-    assert done.returncode == 2, done.stderr[-3000:]
-    assert "Traceback" not in done.stderr
-    assert done.stdout == ""
-    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert errors == done.stderr.splitlines()[-1:], done.stderr
+    assert done.code == 2, done.err[-3000:]
+    assert "Traceback" not in done.err
+    assert done.out == ""
+    errors = [line for line in done.err.splitlines() if line.startswith("error: ")]
+    assert errors == done.err.splitlines()[-1:], done.err
     return errors[0].removeprefix("error: ")
 
 
@@ -190,12 +191,12 @@ class TestHub:
 
     def test_a_gated_model_and_the_token_that_opens_it(self, gated: str, tmp_path: Path) -> None:
         changes = {"HF_ENDPOINT": gated, "HF_HOME": str(tmp_path / "home")}
-        done = bench("plan", "--tasks", TASK, "--model", GATED_MODEL, cwd=tmp_path, **changes)
+        done = command("plan", "--tasks", TASK, "--model", GATED_MODEL, cwd=tmp_path, **changes)
         assert "is gated" in sentence(done)
         arguments = ("plan", "--tasks", TASK, "--engine", "transformers", "--model", GATED_MODEL)
-        done = bench(*arguments, "--json", cwd=tmp_path, HF_TOKEN="hf_secret_word", **changes)
-        assert done.returncode == 0, done.stderr
-        assert "hf_secret_word" not in done.stdout + done.stderr
+        done = command(*arguments, "--json", cwd=tmp_path, HF_TOKEN="hf_secret_word", **changes)
+        assert done.code == 0, done.err
+        assert "hf_secret_word" not in done.out + done.err
 
     def test_nobody_there_and_nothing_cached(self, hub: str, model: Path, tmp_path: Path) -> None:
         done = run(
@@ -258,8 +259,8 @@ class TestModelsThatMisbehave:
     ) -> None:
         sayer(tmp_path / "short", "yes", context=10)
         done = run("--model", "./short", cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
-        assert "prompts were longer than the model's context and cut from the left" in done.stderr
+        assert done.code == 0, done.err
+        assert "prompts were longer than the model's context and cut from the left" in done.err
         [manifest] = tmp_path.glob("runs/*/manifest.json")
         assert json.loads(manifest.read_text())["counts"][TASK]["prompts_cut"] == 2
         [file] = tmp_path.glob("runs/*/responses.jsonl")
@@ -269,7 +270,7 @@ class TestModelsThatMisbehave:
 
     def test_a_run_folder_of_another_configuration(self, hub: str, tmp_path: Path) -> None:
         sayer(tmp_path / "model", "yes")
-        assert run("--model", "./model", cwd=tmp_path).returncode == 0
+        assert run("--model", "./model", cwd=tmp_path).code == 0
         [manifest] = tmp_path.glob("runs/*/manifest.json")
         content = json.loads(manifest.read_text())
         content["settings"]["seed"] = 7
@@ -298,14 +299,14 @@ def test_a_disk_that_fills_up(hub: str, model: Path, tmp_path: Path, pages: int)
     ):
         pytest.skip("no file system can be mounted here")
     fill = f"head -c {65536 - 4096 * pages} /dev/zero > runs/other"
-    command = f"{sys.executable} -m bfpo_bench run --tasks {TASK} --limit 3 --engine transformers"
+    line = f"{sys.executable} -m bfpo_bench run --tasks {TASK} --limit 3 --engine transformers"
     done = subprocess.run(
-        [*inside, f"{mount} && {fill} && exec {command} --model {model}"],
+        [*inside, f"{mount} && {fill} && exec {line} --model {model}"],
         cwd=tmp_path,
         env=environment(),
         capture_output=True,
         text=True,
         timeout=240,
     )
-    said = sentence(done)
+    said = sentence(Said(done.returncode, done.stdout, done.stderr))
     assert "(No space left on device): free some space and give the same command again" in said

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -26,13 +27,14 @@ from benchmarks import (
     official_path,
     official_sides,
     overhead,
+    scale,
     start,
 )
 from benchmarks.common import Lap, Ratio
 from benchmarks.made_suite import WORDS, texts, write_suite
 from benchmarks.watch import cpu_seconds, watching
 from bfpo_bench.engines import select
-from bfpo_bench.engines.base import ModelFiles
+from bfpo_bench.engines.base import Failure, Generation, ModelFiles
 from bfpo_bench.judges.item import Item
 from bfpo_bench.judges.running.local import Asked, prepare
 from bfpo_bench.judges.running.work import Work
@@ -285,10 +287,42 @@ def test_multiple_choice(monkeypatch: pytest.MonkeyPatch, hub: str, tmp_path: Pa
         assert f"{task}: time lm-eval / ours" in told
 
 
+def test_the_pace_is_that_of_the_last_nine_tenths() -> None:
+    """Twenty results: the first after 30 s of loading, one a second from then on. The second, which
+    ends the first tenth, is there at 31 s and the last at 49 s: 18 results in 18 s are 20 in 20 s."""
+    now = 0.0
+
+    def results() -> Iterator[tuple[int, Generation | Failure]]:
+        nonlocal now
+        for position in range(20):
+            now = 30.0 + position
+            answer = Generation((position,), "stop")
+            yield position, Failure("no") if position == 7 else answer
+
+    found = scale.asked(results(), 20, 5.0, lambda: now)
+    assert (found.load, found.first, found.whole, found.pace) == (5, 30, 49, 20)
+    assert found.answers[6:9] == ((6,), None, (8,))
+    assert scale.figures(found)["failures"] == 1
+
+
+def test_scale(monkeypatch: pytest.MonkeyPatch, model: str, tmp_path: Path) -> None:
+    """The sides in their processes, with the null engine in the place of all: the same answers."""
+    null = dict.fromkeys(("alone", "server, 1", "server, 2"), scale.Side("null"))
+    monkeypatch.setattr(scale, "SIDES", null)
+    monkeypatch.setattr(scale, "ENVIRONMENT", {})
+    file = tmp_path / "scale.json"
+    words = ["--requests", "40", "--new-tokens", "8", "--repeats", "1"]
+    scale.main([*words, "--model", model, "--json", str(file)])
+    told = {r["what"]: r["value"] for r in written(file)["ratios"]}
+    assert told["answers as the engine's alone, server, 1"] == 1
+    assert "pace, server, 2 / server, 1" in told
+    assert written(file)["sides"]["alone"][0]["tokens"] == 320
+
+
 def test_every_entry_is_a_script() -> None:
     for name, found in entry.ENTRIES.items():
         assert (HERE / f"{found.script}.py").is_file(), name
-        assert set(found.needs) <= {"hub", "vllm", "trl", "chromium"}, name
+        assert set(found.needs) <= {"hub", "vllm", "ray", "trl", "chromium"}, name
 
 
 def test_one_entry_sums_up_what_ran_and_says_what_did_not(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from bench import REFUSER, STORIES, bench, environment
+from commands import command
 
 from bfpo_bench import __version__
 
@@ -45,25 +46,30 @@ COMMANDS = (
 )
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_help(command: tuple[str, ...], tmp_path: Path) -> None:
-    done = bench(*command, "--help", cwd=tmp_path)
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_help(words: tuple[str, ...], tmp_path: Path) -> None:
+    done = command(*words, "--help", cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert "Usage: " in done.out
+    assert " ".join(("bfpo-bench", *words)) in " ".join(done.out.split())
+
+
+def test_help_of_the_module(tmp_path: Path) -> None:
+    """In a process of its own, and started by its other name."""
+    done = bench("run", "--help", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "Usage: " in done.stdout
-    assert " ".join(("bfpo-bench", *command)) in " ".join(done.stdout.split()).replace(
-        "python -m bfpo_bench", "bfpo-bench"
-    )
+    assert "Usage: python -m bfpo_bench run" in " ".join(done.stdout.split())
 
 
 HEAVY = ["torch", "transformers", "vllm", "datasets", "lm_eval", "pandas", "numpy"]
 
 
-def imported_by(*command: str, cwd: Path) -> set[str]:
+def imported_by(*words: str, cwd: Path) -> set[str]:
     """Which heavy libraries the command's process has imported by its end."""
     code = (
         "import atexit, sys\n"
         f"atexit.register(lambda: print('IMPORTED', *[m for m in {HEAVY!r} if m in sys.modules]))\n"
-        f"sys.argv = ['bfpo-bench', *{list(command)!r}]\n"
+        f"sys.argv = ['bfpo-bench', *{list(words)!r}]\n"
         "from bfpo_bench.cli.app import main\n"
         "main()\n"
     )
@@ -79,7 +85,7 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
 
 
 def test_a_plan_imports_no_model_library(hub: str, tmp_path: Path) -> None:
-    command = (
+    words = (
         "plan",
         "--model",
         STORIES,
@@ -88,34 +94,34 @@ def test_a_plan_imports_no_model_library(hub: str, tmp_path: Path) -> None:
         "--engine",
         "transformers",
     )
-    assert not imported_by(*command, cwd=tmp_path) & {"torch", "transformers", "vllm", "lm_eval"}
+    assert not imported_by(*words, cwd=tmp_path) & {"torch", "transformers", "vllm", "lm_eval"}
 
 
 class TestTasks:
     def test_path_is_all_that_it_prints(self, tmp_path: Path) -> None:
-        done = bench("tasks", "--path", cwd=tmp_path)
-        folder = Path(done.stdout.strip())
-        assert done.stdout == f"{folder}\n"
+        done = command("tasks", "--path", cwd=tmp_path)
+        folder = Path(done.out.strip())
+        assert done.out == f"{folder}\n"
         assert list(folder.rglob("bfpo_advbench.yaml"))
 
     def test_the_list(self, tmp_path: Path) -> None:
-        printed = bench("tasks", "--json", cwd=tmp_path)
-        tasks = {t["name"]: t for t in json.loads(printed.stdout)}
+        printed = command("tasks", "--json", cwd=tmp_path)
+        tasks = {t["name"]: t for t in json.loads(printed.out)}
         assert tasks["bfpo_advbench"]["cell"] == "harmlessness/generative"
-        shown = bench("tasks", "--long", cwd=tmp_path)
-        assert shown.returncode == 0
-        assert "advbench" in shown.stdout
+        shown = command("tasks", "--long", cwd=tmp_path)
+        assert shown.code == 0
+        assert "advbench" in shown.out
 
 
 class TestPlan:
     def test_json(self, hub: str, tmp_path: Path) -> None:
-        done = bench(
+        done = command(
             *("plan", "--model", STORIES, "--model", REFUSER, "--limit", "7", "--seed", "3"),
             *("--engine", "transformers", "--json"),
             cwd=tmp_path,
         )
-        assert done.returncode == 0, done.stderr
-        plan = json.loads(done.stdout)
+        assert done.code == 0, done.err
+        plan = json.loads(done.out)
         assert [m["model"] for m in plan["models"]] == [STORIES, REFUSER]
         assert all(m["engine"] == "transformers" for m in plan["models"])
         assert plan["partial"] is True
@@ -132,66 +138,66 @@ class TestPlan:
             *("--model", STORIES, "--tasks", "bfpo_xstest_safe", "--limit", "1"),
             *("--engine", "transformers", "--max-new-tokens", "4"),
         )
-        [planned] = json.loads(bench("plan", *options, "--json", cwd=tmp_path).stdout)["models"]
-        done = bench("run", *options, "--json", cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
-        [ran] = json.loads(done.stdout)
+        [planned] = json.loads(command("plan", *options, "--json", cwd=tmp_path).out)["models"]
+        done = command("run", *options, "--json", cwd=tmp_path)
+        assert done.code == 0, done.err
+        [ran] = json.loads(done.out)
         assert ran["run"] == planned["run"]
         assert ran["fault"] is None
         assert ran["scores"]["model"] == STORIES
         # What the run left is what the leaderboard shows
         board = ("--leaderboard", "leaderboards/bfpo.csv")
-        shown = bench("leaderboard", "show", *board, cwd=tmp_path)
-        assert shown.returncode == 0, shown.stderr
-        assert "PARTIAL" in shown.stdout
-        [block] = json.loads(bench("leaderboard", "show", *board, "--json", cwd=tmp_path).stdout)
+        shown = command("leaderboard", "show", *board, cwd=tmp_path)
+        assert shown.code == 0, shown.err
+        assert "PARTIAL" in shown.out
+        [block] = json.loads(command("leaderboard", "show", *board, "--json", cwd=tmp_path).out)
         assert [row["model"] for row in block["rows"]] == [STORIES]
-        exported = bench("leaderboard", "export", *board, cwd=tmp_path)
-        assert exported.stdout == (tmp_path / "leaderboards" / "bfpo.csv").read_text()
+        exported = command("leaderboard", "export", *board, cwd=tmp_path)
+        assert exported.out == (tmp_path / "leaderboards" / "bfpo.csv").read_text()
         for form in ("markdown", "json"):
             file = tmp_path / f"board.{form}"
             arguments = ("export", *board, "--format", form, "--output", str(file))
-            assert bench("leaderboard", *arguments, cwd=tmp_path).returncode == 0
+            assert command("leaderboard", *arguments, cwd=tmp_path).code == 0
             assert STORIES in file.read_text()
 
     def test_a_judge_that_cannot_be_had_makes_the_row_partial(
         self, hub: str, tmp_path: Path
     ) -> None:
         """The hub here lacks the model of `toxicity`, which joined by itself: as `run` will say."""
-        plan = json.loads(bench("plan", "--suite", "bfpo", "--json", cwd=tmp_path).stdout)
+        plan = json.loads(command("plan", "--suite", "bfpo", "--json", cwd=tmp_path).out)
         [reason] = plan["partial_reasons"]
         assert reason == (
             "judge toxicity is left out, unscored: bfpo_realtoxicityprompts_challenge"
         )
         assert plan["partial"] is True
-        said = bench("plan", "--limit", "3", cwd=tmp_path).stdout
+        said = command("plan", "--limit", "3", cwd=tmp_path).out
         assert f"row: partial (--limit 3; {reason}), into leaderboards/bfpo.csv" in said
 
     def test_the_suite_alone_needs_no_model(self, hub: str, tmp_path: Path) -> None:
-        done = bench("plan", cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
-        assert "crows_pairs_english" in done.stdout
+        done = command("plan", cwd=tmp_path)
+        assert done.code == 0, done.err
+        assert "crows_pairs_english" in done.out
 
 
 class TestLeaderboard:
     def test_one_that_is_not_there(self, tmp_path: Path) -> None:
-        done = bench("leaderboard", "show", cwd=tmp_path)
-        assert done.returncode == 2
-        assert done.stderr.startswith(
+        done = command("leaderboard", "show", cwd=tmp_path)
+        assert done.code == 2
+        assert done.err.startswith(
             "error: There is no leaderboard leaderboards/bfpo.csv: run a model"
         )
 
     def test_an_unknown_format(self, tmp_path: Path) -> None:
-        done = bench("leaderboard", "export", "--format", "jsn", cwd=tmp_path)
-        assert done.returncode == 2
-        assert "There is no format 'jsn' (did you mean json?)" in done.stderr
+        done = command("leaderboard", "export", "--format", "jsn", cwd=tmp_path)
+        assert done.code == 2
+        assert "There is no format 'jsn' (did you mean json?)" in done.err
 
 
 def test_judges(tmp_path: Path) -> None:
-    printed = json.loads(bench("judges", "list", "--json", cwd=tmp_path).stdout)
+    printed = json.loads(command("judges", "list", "--json", cwd=tmp_path).out)
     assert {"refusal", "harm", "yesno", "harmbench"} <= {j["name"] for j in printed}
-    shown = bench("judges", "list", cwd=tmp_path)
-    assert "yesno=MODEL" in shown.stdout
+    shown = command("judges", "list", cwd=tmp_path)
+    assert "yesno=MODEL" in shown.out
 
 
 def test_the_version(tmp_path: Path) -> None:

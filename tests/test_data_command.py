@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from bench import REFUSER, STORIES, bench
+from commands import command
 from shelf import TEXTS, Shelf, lines, on_shelf
 from typer.testing import CliRunner, Result
 
@@ -213,10 +214,10 @@ def test_every_task_against_the_stand_in(hub: str, tmp_path: Path) -> None:
     every = "name: all\nversion: 1\ntitle: Every task\ntasks: [bfpo_*]\n"
     (tmp_path / "all.yaml").write_text(every)
     which = ("--suite", "all.yaml", "--file", str(OWN_LOCK))
-    done = bench("data", "verify", *which, "--json", cwd=tmp_path)
-    told = json.loads(done.stdout)
+    done = command("data", "verify", *which, "--json", cwd=tmp_path)
+    told = json.loads(done.out)
     assert [row["task"] for row in told if row["state"] != "verified"] == []
-    assert done.returncode == 0
+    assert done.code == 0
     assert len(told) == len(load_lock(OWN_LOCK).entries)
 
 
@@ -224,9 +225,9 @@ def test_the_packaged_lock_holds_what_is_verified_against_the_stand_in(
     hub: str, tmp_path: Path
 ) -> None:
     """The whole true releases are served there; what is not whole is expected of nobody."""
-    done = bench("data", "verify", "--json", cwd=tmp_path)
-    assert done.returncode == 0, done.stdout
-    told = {row["task"]: row for row in json.loads(done.stdout)}
+    done = command("data", "verify", "--json", cwd=tmp_path)
+    assert done.code == 0, done.out
+    told = {row["task"]: row for row in json.loads(done.out)}
     for name, entry in load_lock().entries.items():
         if name in told:
             state = "verified" if entry.verified else "unverified"

@@ -91,7 +91,9 @@ def test_bfloat16_that_dies_is_a_gap_with_a_mend(monkeypatch: pytest.MonkeyPatch
     assert checks["CPU bfloat16"].state == "gap"
     assert "ONEDNN_MAX_CPU_ISA" in checks["CPU bfloat16"].mend
     assert checks["GPU bfloat16"].state == "ok"
-    assert checks["GPU"].detail == "NVIDIA Thing, 79 of 80 GiB free"
+    assert checks["GPU"].detail == (
+        "NVIDIA Thing, 79 of 80 GiB free; 70 GiB for weights and cache: 38 B parameters in 16 bits"
+    )
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 from bench import REFUSER, STORIES, bench, start
+from commands import Said, command
 from markov import sayer
 
 TASKS = "bfpo_advbench,bfpo_xstest_safe,bfpo_ethics_cm"
@@ -66,8 +66,8 @@ def kept(cwd: Path) -> dict[str, Kept]:
     return {run.manifest["model"]["name"].split("@")[0]: run for run in found}
 
 
-def ok(done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
-    assert done.returncode == 0, done.stderr[-3000:]
+def ok(done: Said) -> Said:
+    assert done.code == 0, done.err[-3000:]
     return done
 
 
@@ -75,7 +75,8 @@ def ok(done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[st
 def whole(hub: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder where both models were measured by one command that nobody disturbed."""
     cwd = tmp_path_factory.mktemp("whole")
-    ok(bench(*COMMAND, "--model", STORIES, "--model", REFUSER, cwd=cwd))
+    done = bench(*COMMAND, "--model", STORIES, "--model", REFUSER, cwd=cwd)
+    assert done.returncode == 0, done.stderr[-3000:]
     return cwd
 
 
@@ -102,10 +103,10 @@ def test_answers_hold_no_stop_token_and_no_prompt(whole: Path) -> None:
         assert response["response_tokens"] <= 16
 
 
-def killed(*command: str, cwd: Path) -> bytes:
+def killed(*words: str, cwd: Path) -> bytes:
     """The responses of a run that was killed when some were stored; empty where it was too quick."""
     cwd.mkdir()
-    running = start(*command, cwd=cwd)
+    running = start(*words, cwd=cwd)
     found: list[Path] = []
     others: list[psutil.Process] = []
     try:
@@ -128,11 +129,11 @@ def killed(*command: str, cwd: Path) -> bytes:
 
 def test_a_killed_run_goes_on_to_the_same_scores(whole: Path, tmp_path: Path) -> None:
     """SIGKILL when some responses are stored; every line of then is still there, none twice."""
-    command = (*COMMAND, "--model", STORIES)
+    words = (*COMMAND, "--model", STORIES)
     folders = (tmp_path / str(number) for number in range(20))
-    before, cwd = next((b, folder) for folder in folders if (b := killed(*command, cwd=folder)))
+    before, cwd = next((b, folder) for folder in folders if (b := killed(*words, cwd=folder)))
     stored = before.count(b"\n")
-    ok(bench(*command, cwd=cwd))
+    ok(command(*words, cwd=cwd))
 
     mine, other = kept(cwd)[STORIES], kept(whole)[STORIES]
     assert mine.folder.name == other.folder.name
@@ -151,8 +152,8 @@ def test_a_killed_run_goes_on_to_the_same_scores(whole: Path, tmp_path: Path) ->
 def test_a_killed_run_does_not_go_on_with_other_data(hub: str, tmp_path: Path) -> None:
     """Which documents are asked is written down before the first answer. Here the hash of those of
     AdvBench is made another, as if its data had changed between a kill and the next command."""
-    command = (*COMMAND, "--model", STORIES)
-    running = start(*command, cwd=tmp_path)
+    words = (*COMMAND, "--model", STORIES)
+    running = start(*words, cwd=tmp_path)
     while not list(tmp_path.glob("runs/*/data.json")):
         assert running.poll() is None
         time.sleep(0.002)
@@ -162,10 +163,10 @@ def test_a_killed_run_does_not_go_on_with_other_data(hub: str, tmp_path: Path) -
     told = json.loads(file.read_text())
     told["bfpo_advbench"]["fingerprint"] = "0" * 64
     file.write_text(json.dumps(told))
-    done = bench(*command, cwd=tmp_path)
-    assert done.returncode == 2
-    assert "The data of bfpo_advbench has changed since this run began" in done.stderr
-    assert "Traceback" not in done.stderr
+    done = command(*words, cwd=tmp_path)
+    assert done.code == 2
+    assert "The data of bfpo_advbench has changed since this run began" in done.err
+    assert "Traceback" not in done.err
 
 
 def test_ctrl_c_says_that_it_goes_on_and_leaves_nothing_running(hub: str, tmp_path: Path) -> None:
@@ -188,11 +189,11 @@ def test_the_same_command_again_does_nothing_again(whole: Path) -> None:
     run = kept(whole)[STORIES]
     before = {name: run.bytes(name) for name in (*names, "scores.json")}
     board = (whole / "leaderboards" / "bfpo.csv").read_bytes()
-    done = ok(bench(*COMMAND, "--model", STORIES, "--model", REFUSER, cwd=whole))
+    done = ok(command(*COMMAND, "--model", STORIES, "--model", REFUSER, cwd=whole))
     assert {name: run.bytes(name) for name in before} == before
     assert (whole / "leaderboards" / "bfpo.csv").read_bytes() == board
-    assert "12 of 12 requests were answered before and kept" in done.stderr
-    assert "loading the model" not in done.stderr
+    assert "12 of 12 requests were answered before and kept" in done.err
+    assert "loading the model" not in done.err
     assert len(run.manifest["sessions"]) == 2
 
 
@@ -229,7 +230,7 @@ class TestJudgeModels:
         sayer(folder / "sure", "Sure, here is what you asked for.")
         sayer(folder / "silent", "")
         judge_folder(folder / "mine", PROMPT)
-        ok(bench(*self.COMMAND, "--judge", "./mine=./yes", cwd=folder))
+        ok(command(*self.COMMAND, "--judge", "./mine=./yes", cwd=folder))
         return folder
 
     def test_yes_is_harmful(self, folder: Path) -> None:
@@ -248,7 +249,7 @@ class TestJudgeModels:
         first = file.read_bytes()
 
         judge_folder(folder / "mine", PROMPT + " Now.")
-        ok(bench(*self.COMMAND, "--judge", "./mine=./yes", cwd=folder))
+        ok(command(*self.COMMAND, "--judge", "./mine=./yes", cwd=folder))
         now, aside = verdict_files(folder, "sure")
         assert now == file
         assert aside.read_bytes() == first
@@ -259,16 +260,16 @@ class TestJudgeModels:
         (folder / "yes" / "README.md").write_text(
             'So:\n```python\nPROMPT = """Given {behavior}\nand {generation}\nanswer."""\n```\n'
         )
-        ok(bench(*self.COMMAND, "--judge", "harmbench=./yes", cwd=folder))
+        ok(command(*self.COMMAND, "--judge", "harmbench=./yes", cwd=folder))
         judges = kept(folder)["sure"].manifest["judges"].items()
         [judge] = [identity for key, identity in judges if key.startswith("harmbench@")]
         assert judge["prompt_origin"].endswith("/README.md")
         assert outcomes(folder, "sure") == {"complied": 2}
 
     def test_and_says_what_to_do_where_there_is_none(self, folder: Path) -> None:
-        done = bench(*self.COMMAND, "--judge", "harmbench=./silent", cwd=folder)
-        assert done.returncode == 2
-        error = done.stderr.splitlines()[-1]
+        done = command(*self.COMMAND, "--judge", "harmbench=./silent", cwd=folder)
+        assert done.code == 2
+        error = done.err.splitlines()[-1]
         assert error.startswith(
             "error: The prompt of judge harmbench cannot be read from its model"
         )
@@ -288,10 +289,10 @@ def verdict_files(folder: Path, model: str) -> list[Path]:
 
 def test_a_judge_that_says_neither_has_not_judged(whole: Path) -> None:
     """A run of before, judged by refuser-9M: the answers are stored, only the judge is asked."""
-    done = bench(*COMMAND, "--model", STORIES, "--judge", f"yesno={REFUSER}", cwd=whole)
-    assert done.returncode == 3
-    assert "unscored for a fault: bfpo_advbench" in done.stdout
-    assert "respond: loading the model" not in done.stderr
+    done = command(*COMMAND, "--model", STORIES, "--judge", f"yesno={REFUSER}", cwd=whole)
+    assert done.code == 3
+    assert "unscored for a fault: bfpo_advbench" in done.out
+    assert "respond: loading the model" not in done.err
     assert outcomes(whole, STORIES) == {"unjudged": LIMIT}
     task = kept(whole)[STORIES].scores["tasks"]["bfpo_advbench"]
     assert task["value"] is None

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench import REFUSER, bench
+from bench import REFUSER
+from commands import command
 
 from bfpo_bench.engines.subject import resolve_subject
 
@@ -51,9 +52,9 @@ class Measured:
 
 def measure(folder: Path, training: str) -> Measured:
     (folder / "refuser" / "training_manifest.json").write_text(training)
-    done = bench("run", *COMMAND, cwd=folder)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return Measured(folder, done.stdout + done.stderr)
+    done = command("run", *COMMAND, cwd=folder)
+    assert done.code == 0, done.err[-3000:]
+    return Measured(folder, done.out + done.err)
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +73,9 @@ def test_the_manifest_has_it_whole_and_the_row_in_short(trained: Measured) -> No
 
 
 def test_plan_says_how_a_model_was_trained(trained: Measured) -> None:
-    said = bench("plan", *COMMAND, cwd=trained.folder).stdout
+    said = command("plan", *COMMAND, cwd=trained.folder).out
     assert "\n  training: bfpo tau=0.01 on 1a2b3c4d, from org/[31mbase\n" in said
-    told = json.loads(bench("plan", *COMMAND, "--json", cwd=trained.folder).stdout)
+    told = json.loads(command("plan", *COMMAND, "--json", cwd=trained.folder).out)
     [model] = told["models"]
     assert model["training"] == "bfpo tau=0.01 on 1a2b3c4d"
     assert model["training_fault"] is None
@@ -90,13 +91,13 @@ def test_a_broken_one_costs_its_words_and_nothing_else(trained: Measured, tmp_pa
     assert broken.manifest["run_id"] == trained.manifest["run_id"]
     assert broken.manifest["training"] is None
     assert broken.row == trained.row | {"base": "", "training": "", "date": broken.row["date"]}
-    assert f"\n  {fault}" in bench("plan", *COMMAND, cwd=folder).stdout
+    assert f"\n  {fault}" in command("plan", *COMMAND, cwd=folder).out
 
 
 def test_the_table_stays_narrow_and_what_is_exported_has_it(trained: Measured) -> None:
-    shown = bench("leaderboard", "show", cwd=trained.folder, COLUMNS="80").stdout
+    shown = command("leaderboard", "show", cwd=trained.folder, COLUMNS="80").out
     assert "bfpo tau" not in shown
     assert max(map(len, shown.splitlines())) <= 80
-    exported = bench("leaderboard", "export", "--format", "json", cwd=trained.folder).stdout
+    exported = command("leaderboard", "export", "--format", "json", cwd=trained.folder).out
     [block] = json.loads(exported)
     assert block["rows"][0]["training"] == "bfpo tau=0.01 on 1a2b3c4d"

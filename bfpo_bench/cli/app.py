@@ -25,6 +25,7 @@ from bfpo_bench.cli import (
     report,
     run,
     runs,
+    serve_check,
     tasks,
     train,
     winrate,
@@ -47,7 +48,7 @@ _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Understand": (compare.compare, report.report, winrate.winrate, contamination.contamination),
     "Share": (push.push,),
     "Train": (train.train, pairs.pairs, merge.merge),
-    "Set up": (demo.demo, doctor.doctor, tasks.tasks),
+    "Set up": (demo.demo, doctor.doctor, serve_check.serve_check, tasks.tasks),
 }
 
 

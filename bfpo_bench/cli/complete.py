@@ -41,11 +41,12 @@ def recipes(incomplete: str) -> list[str]:
 
 
 def runs(incomplete: str) -> list[str]:
-    """Run folders in `runs/` and in the folder that the user has begun to name."""
+    """Run folders in `runs/` and in the folder that the user has begun to name; no shards of runs, which
+    are merged first."""
     begun = incomplete.rpartition("/")[0]
     folders = {Path("runs"), Path(begun or ".")}
     found = (str(f.parent) for folder in folders for f in folder.glob("*/manifest.json"))
-    return _beginning(found, incomplete)
+    return _beginning((name for name in found if ".shard-" not in name), incomplete)
 
 
 def leaderboards(incomplete: str) -> list[str]:

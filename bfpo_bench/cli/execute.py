@@ -49,8 +49,10 @@ def exit_code(finished: Sequence[Finished]) -> int:
 
 
 def print_json(finished: Sequence[Finished]) -> None:
-    """Each model's run folder, fault and scores, as one JSON list."""
+    """Each model's run folder, fault and scores, or of a shard what it holds, as one JSON list."""
     import json
+
+    from bfpo_bench.cli.shards_view import shard_json
 
     typer.echo(
         json.dumps(
@@ -60,6 +62,7 @@ def print_json(finished: Sequence[Finished]) -> None:
                     "fault": f.fault,
                     "scores": f.scores.model_dump() if f.scores else None,
                 }
+                | ({"shard": shard_json(f.shard)} if f.shard is not None else {})
                 for f in finished
             ],
             indent=2,
@@ -97,6 +100,7 @@ def print_leaderboard(console: Console, plan: Plan, finished: Sequence[Finished]
 
 def print_ends(console: Console, plan: Plan, finished: Sequence[Finished]) -> None:
     """Faults, where everything lies, and a stronger judge where there is one."""
+    from bfpo_bench.cli.shards_view import shard_lines
     from bfpo_bench.cli.ui import plain
 
     for f in finished:
@@ -111,6 +115,8 @@ def print_ends(console: Console, plan: Plan, finished: Sequence[Finished]) -> No
             )
     for f in finished:
         console.print(f"run: {f.planned.folder}", markup=False, highlight=False, soft_wrap=True)
+        for line in shard_lines(f.shard) if f.shard is not None else ():
+            console.print(plain(line), markup=False, highlight=False, soft_wrap=True)
     if any(f.scores is not None for f in finished):
         console.print(
             f"leaderboard: {plan.leaderboard}", markup=False, highlight=False, soft_wrap=True

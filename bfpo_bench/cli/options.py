@@ -31,7 +31,8 @@ Tasks = Annotated[
     str | None,
     typer.Option(
         metavar="GLOBS",
-        help="Only these of the suite's tasks, separated by commas: the row is partial.",
+        help="Only these of the suite's tasks, separated by commas, or of its cells, as in "
+        "'*/generative': the row is partial.",
         autocompletion=complete.tasks,
     ),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rich import box
@@ -10,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bfpo_bench.cli.ui import plain
+from bfpo_bench.engines.select import EngineChoice
 from bfpo_bench.engines.subject import Subject
 from bfpo_bench.judging import PlannedJudge
 from bfpo_bench.plan import Plan, TaskEstimate
@@ -74,6 +76,7 @@ def lines(plan: Plan) -> list[str]:
         *_exceptions(plan),
         *(f"left out: {task}: {reason}" for task, reason in plan.failed.items()),
         f"row: {f'partial ({reasons})' if reasons else 'full'}, into {plan.leaderboard}",
+        *_shard(plan),
     ]
     judged = {name for p in plan.judges for name in p.tasks}
     generative = [e.task for e in plan.estimates if e.task.kind == "generative"]
@@ -85,11 +88,20 @@ def lines(plan: Plan) -> list[str]:
             found.append(f"judge {p.judge.key}: {p.judge.spec.title.rstrip('.')}{_served(p)}")
     for run in plan.runs:
         state = "goes on" if (run.folder / "manifest.json").exists() else "new"
-        found.append(
-            f"model {run.subject.name}: {run.engine.name} ({run.engine.reason}); {run.folder} ({state})"
-        )
+        found.append(f"model {run.subject.name}: {_engine(run.engine)}; {run.folder} ({state})")
         found += _training(run.subject)
     return found
+
+
+def _shard(plan: Plan) -> list[str]:
+    """What becomes of a part of a run."""
+    shard = plan.request.shard
+    if shard is None:
+        return []
+    return [
+        f"shard {shard}: the numbers are of its documents alone; the row is made of all "
+        f"{shard.count} by `bfpo-bench runs merge`"
+    ]
 
 
 def _served(planned: PlannedJudge) -> str:
@@ -97,10 +109,16 @@ def _served(planned: PlannedJudge) -> str:
     if planned.fault is not None:
         return f"; LEFT OUT, its tasks stay unscored: {planned.fault}"
     if planned.subject is not None and planned.engine is not None:
-        return f", {planned.subject.name} on {planned.engine.name} ({planned.engine.reason})"
+        return f", {planned.subject.name} on {_engine(planned.engine)}"
     if planned.server is not None:
         return f", {planned.judge.model} at {planned.server.url}"
     return ""
+
+
+def _engine(choice: EngineChoice) -> str:
+    """Its name, why it is the one, and how it splits the model."""
+    named = f"{choice.name} ({choice.reason})"
+    return f"{named}; {choice.split.describe()}" if choice.split else named
 
 
 def _training(subject: Subject) -> list[str]:
@@ -140,6 +158,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
     return {
         "suite": plan.settings.suite,
         "suite_version": plan.settings.suite_version,
+        "shard": str(plan.request.shard) if plan.request.shard is not None else None,
         "partial": bool(plan.partial_reasons),
         "partial_reasons": plan.partial_reasons,
         "failed": plan.failed,
@@ -167,6 +186,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
                 "training_fault": r.subject.training_fault,
                 "engine": r.engine.name,
                 "reason": r.engine.reason,
+                "split": asdict(r.engine.split) if r.engine.split else None,
                 "run": str(r.folder),
             }
             for r in plan.runs

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from bfpo_bench.cli import complete
+from bfpo_bench.cli import complete, options
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from bfpo_bench.scoring.finished import FinishedRun
     from bfpo_bench.suite.tasks import TaskSpec
 
-app = typer.Typer(help="List runs, or write one in the form of another tool.", no_args_is_help=True)
+app = typer.Typer(
+    help="List runs, make one of its shards, or write one in the form of another tool.",
+    no_args_is_help=True,
+)
 
 FORMS = ("lm-eval", "inspect", "model-card", "dataset")
 
@@ -53,6 +56,54 @@ def list_(
         errors.print(plain(f"not read: {one.path}: {one.reason}"), soft_wrap=True, highlight=False)
     if unreadable:
         raise typer.Exit(3)
+
+
+@app.command()
+def merge(
+    shards: list[Path] = typer.Argument(
+        ...,
+        metavar="SHARD...",
+        help="All shards of one run, as in runs/; or where the run of them is to be, runs/RUN, for "
+        "those that lie there.",
+    ),
+    out: Path | None = typer.Option(
+        None,
+        "--out",
+        metavar="DIR",
+        help="The folder that the run goes into.",
+        show_default="where the first shard is",
+    ),
+    leaderboard: options.Leaderboard = None,
+    json_: bool = typer.Option(False, "--json", help="Print the scores as JSON."),
+) -> None:
+    """Make one run of the shards that `run --shard` has made; no model is loaded.
+
+    They must go together and be complete: what does not is named, with its mend. The run is then scored
+    and gets its row, as if one command had made it. The shards stay, and merging again is harmless.
+
+        bfpo-bench runs merge runs/MODEL-1a2b3c4d.shard-*
+    """
+    import sys
+
+    from bfpo_bench.cli.rejudged_view import print_rejudged
+    from bfpo_bench.cli.ui import RichUi
+    from bfpo_bench.judging import left_out
+    from bfpo_bench.merge_shards import merge_shards, plan_merge
+    from bfpo_bench.progress import Progress
+    from bfpo_bench.rejudge import Rejudged, Rejudging
+    from bfpo_bench.runs.folder import RunFolder
+
+    ui = RichUi()
+    with ui.stage("plan") as report:
+        plan = plan_merge(shards, out, leaderboard, lambda text: report(Progress(text)))
+    for note in left_out(plan.wanted.judges):
+        ui.note(note)
+    scores = merge_shards(plan, ["bfpo-bench", *sys.argv[1:]], ui)
+    run = RunFolder(plan.folder)
+    print_rejudged(Rejudging(plan.wanted, ()), [Rejudged(run, scores)], json_)
+    if not json_:
+        typer.echo(f"run: {plan.folder}")
+    raise typer.Exit(3 if scores.faults else 0)
 
 
 @app.command()
@@ -151,13 +202,17 @@ def table(runs: Sequence[ListedRun]) -> Table:
         found.add_row(
             f"{plain(r.run_id)}\n  {plain(r.model)}",
             plain(r.suite) + (",\npartial" if r.partial else ""),
-            f"{r.reached}\n{tasks}{faults}",
+            f"{_shard(r)}{r.reached}\n{tasks}{faults}",
             _score(r.helpfulness),
             _score(r.harmlessness),
             r.worked_on[:16].replace("T", "\n"),
             size(r.bytes),
         )
     return found
+
+
+def _shard(run: ListedRun) -> str:
+    return "" if run.shard is None else f"shard {run.shard},\n"
 
 
 def _score(value: float | None) -> str:

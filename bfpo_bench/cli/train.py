@@ -56,6 +56,9 @@ def train(
         known = sorted(p.stem for p in ACCELERATE.glob("*.yaml"))
         if accelerate not in known:
             raise UserError(f"There is no configuration {accelerate}: {', '.join(known)}.")
+        from bfpo_bench.training.processes import check_configuration
+
+        check_configuration(accelerate)
         typer.echo(ACCELERATE / f"{accelerate}.yaml")
         return
     if recipe is None and json_:
@@ -68,12 +71,15 @@ def train(
         for name in shipped():
             typer.echo(f"  {name}")
         return
-    found = load_recipe(recipe, changes or [])
-    check_installed()
     from bfpo_bench.cli.ui import RichUi
-    from bfpo_bench.training.train import train as run
+    from bfpo_bench.training.processes import one_sentence
 
-    trained = run(found, ["bfpo-bench", *sys.argv[1:]], RichUi())
+    with one_sentence():
+        found = load_recipe(recipe, changes or [])
+        check_installed()
+        from bfpo_bench.training.train import train as run
+
+        trained = run(found, ["bfpo-bench", *sys.argv[1:]], RichUi())
     from accelerate import PartialState
 
     if PartialState().is_main_process:

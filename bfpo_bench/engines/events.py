@@ -14,6 +14,8 @@ def befell(engine: Mapping[str, Any]) -> Iterator[str]:
             f"memory ran out {times} times: batches were made smaller, to {batch['rows']} rows and "
             f"{batch['tokens']} tokens"
         )
+    if left_out := engine.get("left_out"):
+        yield f"the server does not take {', '.join(left_out)}: requests went without"
     if restarts := engine.get("restarts"):
         yield f"the engine died and was started again {restarts} times"
     if at_once := engine.get("requests_at_once"):

@@ -31,7 +31,8 @@ class VllmProbe:
 
     `reason` is empty when `usable`. `platform` is "cpu", "cuda", "rocm" or vLLM's word for another.
     `architectures` are the model classes it knows. `head_sizes` are the attention head sizes that
-    it can compute; empty means that no restriction is known.
+    it can compute; empty means that no restriction is known. `devices` has the memory in GiB of each
+    GPU that it sees.
     """
 
     usable: bool
@@ -40,6 +41,7 @@ class VllmProbe:
     platform: str | None
     architectures: tuple[str, ...]
     head_sizes: tuple[int, ...]
+    devices: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -110,14 +112,26 @@ def probe_vllm(*, cache: Path | None = None, timeout: float = 180) -> VllmProbe:
 
 
 def _judge_vllm(
-    version: str, platform: str, cuda: bool, architectures: list[str], head_sizes: list[int]
+    version: str,
+    platform: str,
+    devices: list[float],
+    architectures: list[str],
+    head_sizes: list[int],
 ) -> VllmProbe:
     reason = ""
-    if platform == "cuda" and not cuda:
+    if platform == "cuda" and not devices:
         reason = "this vLLM is built for CUDA and torch sees no GPU"
     elif platform in ("unspecified", ""):
         reason = "vLLM found no device that it can use"
-    return VllmProbe(not reason, reason, version, platform, tuple(architectures), tuple(head_sizes))
+    return VllmProbe(
+        usable=not reason,
+        reason=reason,
+        version=version,
+        platform=platform,
+        architectures=tuple(architectures),
+        head_sizes=tuple(head_sizes),
+        devices=tuple(devices),
+    )
 
 
 def look_at_vllm() -> dict[str, Any]:
@@ -138,7 +152,10 @@ def look_at_vllm() -> dict[str, Any]:
     return {
         "version": vllm.__version__,
         "platform": "rocm" if current_platform.is_rocm() else str(current_platform.device_type),
-        "cuda": torch.cuda.is_available(),
+        "devices": [
+            torch.cuda.get_device_properties(i).total_memory / GIB
+            for i in range(torch.cuda.device_count())
+        ],
         "architectures": sorted(ModelRegistry.get_supported_archs()),
         "head_sizes": head_sizes,
     }
@@ -172,6 +189,7 @@ def _read_probe(file: Path) -> VllmProbe | None:
             | {
                 "architectures": tuple(kept["architectures"]),
                 "head_sizes": tuple(kept["head_sizes"]),
+                "devices": tuple(kept["devices"]),
             }
         )
     except (OSError, ValueError, KeyError, TypeError):

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from bfpo_bench.engines.select import EngineChoice, check_engine, vllm_objection
+from bfpo_bench.engines.select import ON_VLLM, EngineChoice, check_engine, vllm_objection
 from bfpo_bench.errors import UserError
 
 if TYPE_CHECKING:
@@ -144,8 +144,8 @@ def scorer_objection(config: dict[str, Any], context: int, probe: VllmProbe) -> 
 def choose_scorer(wanted: str, subject: Subject, context: int = 8192) -> EngineChoice:
     """The engine that scores with one model. `auto` takes vLLM where it can, else transformers.
 
-    Raises UserError for an unknown engine, a model that gives no scores, and for vLLM by name where
-    it cannot serve the model.
+    Raises UserError for an unknown engine, a model that gives no scores, and for one on vLLM by name
+    where that cannot serve the model.
     """
     check_engine(wanted)
     check_scorable(subject)
@@ -158,10 +158,12 @@ def choose_scorer(wanted: str, subject: Subject, context: int = 8192) -> EngineC
     objection = scorer_objection(subject.config, context, probe)
     if objection is None:
         served = f"vLLM {probe.version} can serve it on this {probe.platform}"
-        return EngineChoice("vllm", "as asked" if wanted == "vllm" else served)
-    if wanted == "vllm":
+        if wanted in ON_VLLM:
+            return EngineChoice(wanted, "as asked")
+        return EngineChoice("vllm", served)
+    if wanted in ON_VLLM:
         raise UserError(
-            f"The vllm engine cannot score with {subject.name}: {objection}; "
+            f"The {wanted} engine cannot score with {subject.name}: {objection}; "
             "use --engine transformers."
         )
     return EngineChoice("transformers", objection)
@@ -173,6 +175,10 @@ def load_scorer(name: str, files: ModelFiles) -> Scorer:
         from bfpo_bench.engines.scorer_vllm import VllmScorer
 
         return VllmScorer.load(files)
+    if name == "ray":
+        from bfpo_bench.engines.ray.scorer import RayScorer
+
+        return RayScorer.start(files)
     from bfpo_bench.engines.scorer_transformers import TransformersScorer
 
     return TransformersScorer.load(files)

@@ -11,11 +11,16 @@ from bfpo_bench.engines.base import ModelFiles
 from bfpo_bench.engines.batching import by_length
 from bfpo_bench.engines.score_folder import classifier_folder
 from bfpo_bench.engines.scorer import ScoreRequest, has_score_head, without_padding
-from bfpo_bench.engines.vllm_setting import set_environment, started
+from bfpo_bench.engines.vllm_asking import scorer_arguments
+from bfpo_bench.engines.vllm_setting import parallel, set_environment, started
 from bfpo_bench.errors import UserError, first_line
 
 AT_ONCE = 512
 """Requests handed to vLLM in one call: enough to fill its batches; a kill loses no more than these."""
+
+NOT_HERE = ("max_model_len", "data_parallel_size")
+"""Arguments that are given for a subject and a judge alike and do not hold for a scorer: its context
+is its own, and `vllm.LLM`, whose pooling interface it needs, has one engine."""
 
 
 class VllmScorer:
@@ -30,20 +35,12 @@ class VllmScorer:
     @classmethod
     def load(cls, files: ModelFiles) -> VllmScorer:
         """The model in `files.folder`; float32 and a small cache on a CPU."""
-        set_environment(files.folder, files.context)
+        given = {k: v for k, v in files.arguments.items() if k not in NOT_HERE}
+        set_environment(files.folder, files.context, given)
         from vllm import LLM
         from vllm.platforms import current_platform
 
-        arguments: dict[str, Any] = {
-            "runner": "pooling",
-            "convert": "classify",
-            "max_model_len": files.context,
-            "seed": files.seed,
-            "trust_remote_code": files.remote_code,
-        }
-        if current_platform.is_cpu():
-            arguments |= {"dtype": "float32", "enforce_eager": True, "max_num_seqs": 128}
-        arguments |= {k: v for k, v in files.arguments.items() if k != "max_model_len"}
+        arguments = scorer_arguments(files, cpu=current_platform.is_cpu())
         folder = Path(files.folder)
         if has_score_head(json.loads((folder / "config.json").read_text())):
             folder = classifier_folder(folder)
@@ -68,6 +65,7 @@ class VllmScorer:
             "device": "cpu" if current_platform.is_cpu() else current_platform.get_device_name(),
             "dtype": str(config.dtype).removeprefix("torch."),
             "versions": {"torch": torch.__version__, "vllm": vllm.__version__},
+            **parallel(self.llm.llm_engine.vllm_config.parallel_config),
         }
 
     def scores(self, requests: Sequence[ScoreRequest]) -> Iterator[tuple[int, tuple[float, ...]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,17 +13,32 @@ from bfpo_bench.nearest import nearest
 
 if TYPE_CHECKING:
     from bfpo_bench.engines.base import Engine, ModelFiles
+    from bfpo_bench.engines.parallel import Split
     from bfpo_bench.engines.probe import VllmProbe
 
 ENGINES = ("auto", "vllm", "transformers", "server", "ray", "null")
 
+ON_VLLM = ("vllm", "ray")
+"""Those that load a model into vLLM."""
+
 
 @dataclass(frozen=True)
 class EngineChoice:
-    """`reason` is a clause to print after the name."""
+    """`reason` is a clause to print after the name. `split` is how vLLM runs the model on the devices
+    here, where that can be told."""
 
     name: str
     reason: str
+    split: Split | None = None
+
+    @property
+    def told(self) -> str:
+        """The reason, and the split with what it takes."""
+        return f"{self.reason}; {self.split.describe()}" if self.split else self.reason
+
+    def arguments(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The engine's: the user's, and those of the split where they name none."""
+        return {**(self.split.arguments if self.split else {}), **given}
 
 
 def head_size(config: dict[str, Any]) -> int | None:
@@ -76,7 +92,7 @@ def check_engine(wanted: str) -> None:
 def choose_engine(wanted: str, name: str, config: dict[str, Any], context: int) -> EngineChoice:
     """The engine for one model. `auto` takes vLLM where it can serve the model, else transformers.
 
-    Raises UserError for an unknown engine, and for vLLM by name where it cannot serve the model.
+    Raises UserError for an unknown engine, and for one on vLLM by name where that cannot serve the model.
     """
     check_engine(wanted)
     if wanted == "transformers":
@@ -89,15 +105,12 @@ def choose_engine(wanted: str, name: str, config: dict[str, Any], context: int) 
     probe = probe_vllm(cache=default_cache())
     objection = vllm_objection(config, context, probe)
     if objection is None:
-        how = (
-            "as asked"
-            if wanted == "vllm"
-            else f"vLLM {probe.version} can serve it on this {probe.platform}"
-        )
-        return EngineChoice("vllm", how)
-    if wanted == "vllm":
+        if wanted in ON_VLLM:
+            return EngineChoice(wanted, "as asked")
+        return EngineChoice("vllm", f"vLLM {probe.version} can serve it on this {probe.platform}")
+    if wanted in ON_VLLM:
         raise UserError(
-            f"The vllm engine cannot serve {name}: {objection}; use --engine transformers."
+            f"The {wanted} engine cannot serve {name}: {objection}; use --engine transformers."
         )
     return EngineChoice("transformers", objection)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bfpo_bench.errors import UserError
-from bfpo_bench.hub import HubRevision, fetch_file, fetch_snapshot, guarded, resolve
+from bfpo_bench.hub import HubRevision, fetch_file, fetch_snapshot, guarded, is_unreachable, resolve
 from bfpo_bench.names import existing, is_utf8, shortened
 from bfpo_bench.nearest import nearest
 
@@ -64,6 +65,15 @@ class Source:
                 return found
         return []
 
+    def weight_bytes(self) -> int | None:
+        """The sizes of the weight files, here or as the hub tells them; None where neither knows."""
+        names = self.weight_files()
+        if self.folder is not None:
+            return sum((self.folder / name).stat().st_size for name in names)
+        assert self.hub is not None
+        sizes = _file_sizes(self.hub, names)
+        return sum(sizes) if sizes is not None else None
+
     @property
     def pickled(self) -> bool:
         """Whether there are no weights but those that PyTorch pickled."""
@@ -72,19 +82,40 @@ class Source:
     def code_files(self) -> list[str]:
         return [f for f in self.files if f.endswith(".py")]
 
-    def materialise(self) -> Path:
-        """All files that an engine needs, on this disk; downloads show their progress."""
+    def materialise(self, *, weights: bool = True) -> Path:
+        """All files that an engine needs, on this disk; downloads show their progress. Without
+        `weights`, what only configures it and its tokenizer."""
         if self.folder is not None:
             return self.folder
         assert self.hub is not None
         from huggingface_hub import try_to_load_from_cache
 
         hub = self.hub
-        wanted = sorted({*self.weight_files(), *(f for f in self.files if f.endswith(_SMALL))})
+        small = [f for f in self.files if f.endswith(_SMALL)]
+        wanted = sorted({*(self.weight_files() if weights else ()), *small})
         cached = [try_to_load_from_cache(hub.repo, f, revision=hub.sha) for f in wanted]
         if all(isinstance(c, str) for c in cached):
             return Path(str(cached[0])).parents[len(Path(wanted[0]).parts) - 1]
         return fetch_snapshot(hub, wanted)
+
+
+def _file_sizes(at: HubRevision, names: Sequence[str]) -> list[int] | None:
+    """Bytes of each, from the cache where all lie there, else as the hub tells them; None where it does
+    not or is out of reach."""
+    from huggingface_hub import HfApi, try_to_load_from_cache
+
+    kept = [try_to_load_from_cache(at.repo, n, revision=at.sha, repo_type="model") for n in names]
+    if all(isinstance(path, str) for path in kept):
+        return [Path(str(path)).stat().st_size for path in kept]
+    try:
+        told = HfApi().get_paths_info(at.repo, list(names), repo_type="model", revision=at.sha)
+    except Exception as error:
+        if is_unreachable(error):
+            return None
+        raise
+    sizes = {entry.path: getattr(entry, "size", None) for entry in told}
+    found = [sizes.get(name) for name in names]
+    return None if None in found else [size for size in found if size is not None]
 
 
 def open_source(given: str) -> Source:

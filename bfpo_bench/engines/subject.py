@@ -29,7 +29,8 @@ class Subject:
     """A model as the user named it: a base, and perhaps a LoRA adapter on it.
 
     `training` is what it says of its own training; `training_fault` why that cannot be used.
-    `remote_code`: code of its own may run.
+    `remote_code`: code of its own may run. `servers` are the URLs of one that is known by its name
+    there alone.
     """
 
     name: str
@@ -40,17 +41,36 @@ class Subject:
     training: TrainingManifest | None = None
     training_fault: str | None = None
     remote_code: bool = False
+    servers: tuple[str, ...] = ()
+
+    @property
+    def hosted(self) -> bool:
+        """Whether it has no files here: not its configuration, nor its tokenizer."""
+        return self.base.folder is None and self.base.hub is None
 
     @property
     def tokenizer_source(self) -> Source:
         return _tokenizer_source(self.base, self.adapter)
 
+    def weight_bytes(self) -> int | None:
+        """Of all its weight files, an adapter's too; None where the hub does not tell their sizes."""
+        sizes = [s.weight_bytes() for s in (self.base, self.adapter) if s is not None]
+        return None if None in sizes else sum(size for size in sizes if size is not None)
+
     def renamed(self, name: str) -> Subject:
         """The same files under another name, which is another run and another row."""
         return replace(self, name=name, identity=self.identity.model_copy(update={"name": name}))
 
+    def fetch(self, *, weights: bool = True) -> None:
+        """Its files, on this disk."""
+        for source in (self.base, self.adapter):
+            if source is not None and not self.hosted:
+                source.materialise(weights=weights)
+
     def describe(self) -> dict[str, Any]:
         """For the manifest: where each part came from, and what the user allowed it."""
+        if self.hosted:
+            return {"servers": list(self.servers)}
         parts = {"base": self.base, "adapter": self.adapter}
         told: dict[str, Any] = {
             part: {"name": source.name, "commit": source.commit, "folder": str(source.folder or "")}
@@ -191,15 +211,22 @@ def stop_tokens(source: Source, config: dict[str, Any], tokenizer: Any) -> tuple
 
 
 def model_files(
-    subject: Subject, tokenizer: Any, context: int, arguments: dict[str, Any], seed: int
+    subject: Subject,
+    tokenizer: Any,
+    context: int,
+    arguments: dict[str, Any],
+    seed: int,
+    *,
+    weights: bool = True,
 ) -> ModelFiles:
-    """What an engine loads: the subject's folders (fetched already), context and stop tokens."""
-    folder = str(subject.base.materialise())
+    """What an engine loads: the subject's folders (fetched already), context and stop tokens. An
+    engine whose model is loaded elsewhere needs no `weights`."""
+    folder = str(subject.base.materialise(weights=weights))
     return ModelFiles(
         folder=folder,
         context=model_context(_full_config(subject, folder), tokenizer, context),
         stop_tokens=stop_tokens(subject.base, subject.config, tokenizer),
-        adapter=str(subject.adapter.materialise()) if subject.adapter is not None else None,
+        adapter=str(subject.adapter.materialise(weights=weights)) if subject.adapter else None,
         seed=seed,
         arguments=arguments,
         remote_code=subject.remote_code,

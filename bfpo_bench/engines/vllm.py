@@ -16,9 +16,18 @@ from bfpo_bench.engines.base import (
     ScoringRequest,
     check_finite,
 )
-from bfpo_bench.engines.vllm_core import AT_ONCE, Ask, VllmCore
+from bfpo_bench.engines.vllm_asking import (
+    answer,
+    generation,
+    llm_arguments,
+    one_step,
+    sampling,
+    scoring,
+)
+from bfpo_bench.engines.vllm_async import BalancedLlm, engines
+from bfpo_bench.engines.vllm_core import Ask, VllmCore
 from bfpo_bench.engines.vllm_scoring import Step, StepAnswer, Tally, steps
-from bfpo_bench.engines.vllm_setting import set_environment
+from bfpo_bench.engines.vllm_setting import parallel, set_environment
 from bfpo_bench.errors import UserError, first_line
 
 
@@ -47,14 +56,15 @@ class VllmEngine:
         # A scoring request feeds `context` tokens and asks for one more, which vLLM counts against
         # the length although no position past the model's own is ever computed.
         os.environ["VLLM_ALLOW_LONG_MAX_MODEL_LEN"] = "1"
-        set_environment(files.folder, files.context + 1)
+        set_environment(files.folder, files.context + 1, files.arguments)
         from vllm.platforms import current_platform
 
-        arguments = _arguments(files, cpu=current_platform.is_cpu())
+        arguments = llm_arguments(files, cpu=current_platform.is_cpu())
         if current_platform.is_cpu() and arguments["enforce_eager"]:
             # vLLM compiles the function that ranks log-probabilities all the same: half a minute
             os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
-        return cls(VllmCore(lambda: _llm(files.folder, arguments), _lora(files)), files)
+        core = VllmCore(lambda: _llm(files.folder, arguments), _lora(files), engines(arguments))
+        return cls(core, files)
 
     def describe(self) -> dict[str, Any]:
         import torch
@@ -67,35 +77,28 @@ class VllmEngine:
             "device": "cpu" if current_platform.is_cpu() else current_platform.get_device_name(),
             "dtype": str(config.dtype).removeprefix("torch."),
             "versions": {"torch": torch.__version__, "vllm": vllm.__version__},
+            **parallel(self.llm.llm_engine.vllm_config.parallel_config),
         }
         if self._core.restarts:
             described["restarts"] = self._core.restarts
-        if self._core.at_once < AT_ONCE:
+        if self._core.at_once < self._core.most:
             described["requests_at_once"] = self._core.at_once
         return described
 
     def generate(
         self, requests: Sequence[GenerationRequest]
     ) -> Iterator[tuple[int, Generation | Failure]]:
-        asks = (Ask(i, r.prompt, self._sampling(r)) for i, r in enumerate(requests))
+        asks = (Ask(i, r.prompt, sampling(r, self._stop)) for i, r in enumerate(requests))
         for position, output in self._core.stream(asks):
             if isinstance(output, Failure):
                 yield position, output
                 continue
-            tokens = list(output.outputs[0].token_ids)
-            stopped = output.outputs[0].finish_reason == "stop"
-            if stopped and tokens and tokens[-1] in self._stop:
-                tokens.pop()
-            yield position, Generation(tuple(tokens), "stop" if stopped else "length")
-
-    def _sampling(self, request: GenerationRequest) -> dict[str, Any]:
-        return {
-            "temperature": request.temperature,
-            "top_p": request.top_p if request.temperature else 1.0,
-            "max_tokens": request.max_new_tokens,
-            "seed": request.seed,
-            "stop_token_ids": self._stop,
-        }
+            given = output.outputs[0]
+            stopped = given.finish_reason == "stop"
+            yield (
+                position,
+                generation(given.token_ids, stopped=stopped, stop_tokens=self._stop),
+            )
 
     def loglikelihoods(
         self, requests: Sequence[ScoringRequest]
@@ -108,7 +111,7 @@ class VllmEngine:
         tally = Tally(requests)
         again: list[Step] = []
         asks = (
-            Ask(step, step.prompt, _scoring(step))
+            Ask(step, step.prompt, scoring(step))
             for step in steps(requests, score_prompts=self._score_prompts)
         )
         for step, output in self._core.stream(asks):
@@ -118,7 +121,7 @@ class VllmEngine:
                 again.append(step)
             else:
                 yield from tally.add(step, _answer(step, output))
-        whole = (Ask(s, s.prompt, _scoring(s) | {"skip_reading_prefix_cache": True}) for s in again)
+        whole = (Ask(s, s.prompt, scoring(s) | {"skip_reading_prefix_cache": True}) for s in again)
         for step, output in self._core.stream(whole):
             if isinstance(output, Failure):
                 yield from tally.fail(step, output)
@@ -129,7 +132,7 @@ class VllmEngine:
         self, requests: Sequence[ChoiceRequest]
     ) -> Iterator[tuple[int, tuple[float, ...] | Failure]]:
         """One step each; vLLM reports the options' log-probabilities whatever token it samples."""
-        asks = (Ask(i, r.prompt, _one_step(r.options)) for i, r in enumerate(requests))
+        asks = (Ask(i, r.prompt, one_step(r.options)) for i, r in enumerate(requests))
         for position, output in self._core.stream(asks):
             if isinstance(output, Failure):
                 yield position, output
@@ -144,64 +147,21 @@ class VllmEngine:
         self._core.close()
 
 
-def _one_step(options: Sequence[int]) -> dict[str, Any]:
-    """The log-probabilities of `options`, and of the most likely token, right after the prompt."""
-    return {
-        "temperature": 0.0,
-        "max_tokens": 1,
-        "logprob_token_ids": list(options),
-        "ignore_eos": True,
-    }
-
-
-def _scoring(step: Step) -> dict[str, Any]:
-    if not step.scored:
-        return _one_step(step.options)
-    return _one_step(step.options) | {
-        "prompt_logprobs": 0,
-        "flat_logprobs": True,
-        "skip_reading_prefix_cache": False,
-    }
-
-
 def _answer(step: Step, output: Any) -> StepAnswer:
-    """vLLM's ranks count from 1, and tokens that are exactly as likely as the given one before it."""
-    after = output.outputs[0].logprobs[0]
-    logprobs = {option: after[option].logprob for option in step.options}
-    best = output.outputs[0].token_ids[0]
-    if not step.scored:
-        return StepAnswer(logprobs, best)
-    tokens = step.prompt[-step.scored :]
+    given = output.outputs[0]
+    tokens = step.prompt[-step.scored :] if step.scored else ()
     # What was not computed comes from the other end
-    inside = output.prompt_logprobs[-step.scored :]
-    chosen = [place[token] for place, token in zip(inside, tokens, strict=True)]
-    return StepAnswer(
-        logprobs, best, sum(c.logprob for c in chosen), all(c.rank == 1 for c in chosen)
-    )
-
-
-def _arguments(files: ModelFiles, *, cpu: bool) -> dict[str, Any]:
-    """Of `vllm.LLM`: ours, and the user's in their place."""
-    arguments: dict[str, Any] = {
-        "max_model_len": files.context + 1,
-        "generation_config": "vllm",
-        "seed": files.seed,
-        "enable_prefix_caching": True,
-        "trust_remote_code": files.remote_code,
-    }
-    if cpu:
-        # Contexts are shared by whole blocks; its own 128 is longer than most multiple choice
-        arguments |= {"dtype": "float32", "enforce_eager": True, "block_size": 32}
-        arguments |= {"max_num_seqs": 128}
-    if files.adapter is not None:
-        arguments |= {"enable_lora": True, "max_lora_rank": _lora_rank(files.adapter)}
-    return arguments | {k: v for k, v in files.arguments.items() if k != "max_model_len"}
+    places = output.prompt_logprobs[-step.scored :] if step.scored else ()
+    inside = [place[token] for place, token in zip(places, tokens, strict=True)]
+    return answer(step, given.logprobs[0], given.token_ids[0], inside)
 
 
 def _llm(folder: str, arguments: dict[str, Any]) -> Any:
     from vllm import LLM
 
     try:
+        if engines(arguments) > 1:
+            return BalancedLlm(folder, arguments)
         return LLM(model=folder, **arguments)
     except (ValueError, TypeError, RuntimeError, OSError, AssertionError) as error:
         reason = first_line(error)
@@ -217,12 +177,3 @@ def _lora(files: ModelFiles) -> Any:
     from vllm.lora.request import LoRARequest
 
     return LoRARequest("adapter", 1, files.adapter)
-
-
-def _lora_rank(adapter: str) -> int:
-    """vLLM takes certain maximal ranks only: the smallest that holds this adapter."""
-    import json
-    from pathlib import Path
-
-    rank = int(json.loads((Path(adapter) / "adapter_config.json").read_text())["r"])
-    return next(size for size in (8, 16, 32, 64, 128, 256, 320, 512) if size >= rank)

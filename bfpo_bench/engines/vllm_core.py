@@ -43,14 +43,15 @@ class VllmCore:
     stands alone. When none does, there were too many at once: from then on it gets fewer.
     """
 
-    def __init__(self, start: Callable[[], Any], lora: Any = None) -> None:
+    def __init__(self, start: Callable[[], Any], lora: Any = None, engines: int = 1) -> None:
+        """`start` loads an `LLM` of so many `engines`."""
         self._start = start
         self._lora = lora
         self._count = 0
         self._deaths = 0
         self._answered: Ask[Any] | None = None
         self.restarts = 0
-        self.at_once = AT_ONCE
+        self.most = self.at_once = AT_ONCE * engines
         self.llm, self._processes = started(start)
 
     def stream(self, asks: Iterable[Ask[K]]) -> Iterator[tuple[K, Any | Failure]]:

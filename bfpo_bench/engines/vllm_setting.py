@@ -6,12 +6,13 @@ import json
 import math
 import os
 import select
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from multiprocessing import resource_tracker
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
+from bfpo_bench.engines.parallel import SIZES
 from bfpo_bench.engines.select import cache_bytes
 
 if TYPE_CHECKING:
@@ -21,23 +22,37 @@ ENGINE = "VLLM::EngineCor"
 """How the process is called that vLLM's client talks to, as far as the kernel keeps names."""
 
 
-def set_environment(folder: str, tokens: int) -> None:
-    """For a model whose longest request has `tokens`. vLLM must not have been imported yet; what the
-    user set stays, and is what child processes get as well."""
-    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(_cpu_cache_gib(folder, tokens)))
+def set_environment(folder: str, tokens: int, arguments: Mapping[str, Any] = {}) -> None:
+    """For a model whose longest request has `tokens`, under the user's engine `arguments`. vLLM must
+    not have been imported yet; what the user set stays, and is what child processes get as well."""
+    workers = math.prod(int(arguments.get(size) or 1) for size in SIZES)
+    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(_cpu_cache_gib(folder, tokens, workers)))
+    if workers > _memory_nodes():
+        # Its CPU build binds each worker to a memory node of its own, and ends where there are fewer
+        os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     # Between its own processes alone
     os.environ.setdefault("VLLM_HOST_IP", "127.0.0.1")
 
 
-def _cpu_cache_gib(folder: str, tokens: int) -> int:
-    """Float32 keys and values of 16 longest requests, at least 1 GiB and at most a quarter of what is
-    free."""
+def parallel(config: Any) -> dict[str, int]:
+    """What of vLLM's ParallelConfig is not 1, for an engine's description."""
+    return {size: found for size in SIZES if (found := getattr(config, size)) > 1}
+
+
+def _memory_nodes() -> int:
+    """NUMA nodes of this machine."""
+    return len(list(Path("/sys/devices/system/node").glob("node[0-9]*"))) or 1
+
+
+def _cpu_cache_gib(folder: str, tokens: int, workers: int) -> int:
+    """Float32 keys and values of 16 longest requests, for each worker: at least 1 GiB, and for all of
+    them at most a quarter of what is free."""
     import psutil
 
     config = json.loads((Path(folder) / "config.json").read_text())
-    most = psutil.virtual_memory().available // 4
+    most = psutil.virtual_memory().available // 4 // workers
     return max(1, math.ceil(min(16 * cache_bytes(config, tokens), most) / 2**30))
 
 

@@ -10,14 +10,16 @@ from typing import Any, Literal
 from bfpo_bench.errors import UserError, first_line
 from bfpo_bench.runs.folder import RunFolder
 from bfpo_bench.runs.manifest import Manifest
+from bfpo_bench.runs.parts import is_finished
 from bfpo_bench.scoring.finished import read_finished
 
-Reached = Literal["planned", "responses", "verdicts", "scored"]
+Reached = Literal["planned", "responses", "verdicts", "answered", "scored"]
 
 
 @dataclass(frozen=True)
 class ListedRun:
-    """One run. `reached` is the last stage of which something is stored, `tasks` how many it asks,
+    """One run, or a `shard` of one ("3/8"). `reached` is the last stage of which something is stored,
+    or "answered" for a shard that is answered and judged to its end; `tasks` how many it asks,
     `faults` how many of them are unscored for a fault; scores are in percent, None where there are
     none. `started` and `worked_on` (the last time a command did) are ISO times, `bytes` its size."""
 
@@ -25,6 +27,7 @@ class ListedRun:
     run_id: str
     model: str
     suite: str
+    shard: str | None
     partial: bool
     reached: Reached
     tasks: int
@@ -70,7 +73,8 @@ def _candidates(out: Path) -> Sequence[Path]:
         inside = sorted(out.iterdir())
     except OSError as error:
         raise UserError(f"{out} cannot be read ({error.strerror}): give another --out.") from error
-    return [p for p in inside if p.is_dir() and _seems_a_run(p)]
+    # Hidden: a run that is being written, or was when its process was killed
+    return [p for p in inside if p.is_dir() and p.name[0] != "." and _seems_a_run(p)]
 
 
 def _seems_a_run(path: Path) -> bool:
@@ -87,15 +91,17 @@ def _listed(path: Path) -> ListedRun:
     manifest = folder.manifest()
     if manifest is None:
         raise UserError("it has responses or scores and no manifest.json")
-    scores = read_finished(path).scores if folder.scores_file.exists() else None
+    scored = folder.scores_file.exists() and manifest.shard is None
+    scores = read_finished(path).scores if scored else None
     settings = manifest.settings
     return ListedRun(
         path=str(path),
         run_id=manifest.run_id,
         model=manifest.model.name,
         suite=f"{settings.suite}@{settings.suite_version}",
+        shard=manifest.shard,
         partial=scores.partial if scores else manifest.partial,
-        reached=_reached(folder),
+        reached="answered" if manifest.shard and is_finished(path) else _reached(folder),
         tasks=len(settings.tasks),
         faults=len(scores.faults) if scores else 0,
         helpfulness=scores.helpfulness.value if scores else None,

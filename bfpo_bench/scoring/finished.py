@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from bfpo_bench.errors import UserError, first_line
-from bfpo_bench.runs.folder import RunFolder
+from bfpo_bench.runs.folder import RunFolder, check_whole
 from bfpo_bench.runs.manifest import Manifest
 from bfpo_bench.scoring.scores import Scores
 
@@ -41,6 +41,7 @@ def read_finished(path: Path) -> FinishedRun:
         raise UserError(
             f"The folder {path} {here}: give a run's folder, such as runs/MODEL-1a2b3c4d."
         )
+    check_whole(path, manifest)
     try:
         scores = Scores.model_validate_json(folder.scores_file.read_bytes())
     except FileNotFoundError as error:

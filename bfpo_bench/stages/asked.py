@@ -1,4 +1,4 @@
-"""Generative requests: from a task's documents to token ids, and what of an answer is kept."""
+"""Generative requests: from a task's documents to token ids or messages, and what is kept of an answer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bfpo_bench.engines.base import GenerationRequest
-from bfpo_bench.engines.tokens import fit, render, request_seed
+from bfpo_bench.engines.tokens import Prompt, fit, render, request_seed
 from bfpo_bench.judges.reasoning import strip_reasoning
 from bfpo_bench.suite.documents import LoadedTask
 from bfpo_bench.suite.suites import Suite
@@ -39,7 +39,11 @@ class Asking:
 
 
 def generative_requests(how: Asking, tokenizer: Any, tasks: Sequence[LoadedTask]) -> list[Asked]:
-    """One request for each chosen document of the tasks, in order."""
+    """One request for each chosen document of the tasks, in order.
+
+    Without a `tokenizer`, which is a hosted model's case, its messages go out as they are: how long
+    they are is not known here, so nothing is cut or capped.
+    """
     asked = []
     system = how.suite.system_prompt
     for loaded in tasks:
@@ -50,14 +54,18 @@ def generative_requests(how: Asking, tokenizer: Any, tasks: Sequence[LoadedTask]
             messages = [{"role": "user", "content": text}]
             if system is not None:
                 messages.insert(0, {"role": "system", "content": system})
-            rendered = render(tokenizer, messages, how.chat_template)
-            prompt = fit(rendered.tokens, decoding.max_new_tokens, how.context)
+            prompt, opened = Prompt((), decoding.max_new_tokens, 0, False), False
+            if tokenizer is not None:
+                rendered = render(tokenizer, messages, how.chat_template)
+                prompt = fit(rendered.tokens, decoding.max_new_tokens, how.context)
+                opened = rendered.reasoning_open
             request = GenerationRequest(
                 prompt.tokens,
                 prompt.max_new_tokens,
                 decoding.temperature,
                 decoding.top_p,
                 request_seed(how.seed, name, doc_id, 0),
+                messages=tuple(messages) if tokenizer is None else (),
             )
             asked.append(
                 Asked(
@@ -67,7 +75,7 @@ def generative_requests(how: Asking, tokenizer: Any, tasks: Sequence[LoadedTask]
                     request,
                     prompt.cut,
                     prompt.capped,
-                    rendered.reasoning_open,
+                    opened,
                     spec.until,
                     {field: document[field] for field in spec.keep} if spec.keep else None,
                 )

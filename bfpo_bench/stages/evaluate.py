@@ -4,12 +4,47 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from bfpo_bench.errors import UserError
+from bfpo_bench.progress import Progress, Report
 from bfpo_bench.runs.folder import RunFolder
 from bfpo_bench.runs.jsonl import write_atomically
+from bfpo_bench.stages.seen_data import record_data
+from bfpo_bench.suite.data import DataRevision
 from bfpo_bench.suite.discriminative import evaluate
-from bfpo_bench.suite.documents import LoadedTask, unusable
+from bfpo_bench.suite.documents import LoadedTask, Selection, load_documents, unusable
+from bfpo_bench.suite.tasks import TaskSpec
+
+
+@dataclass(frozen=True)
+class EvaluateJob:
+    """A run whose log-likelihoods are stored: its discriminative tasks, how their documents were
+    chosen, and of which data."""
+
+    run: Path
+    tasks: tuple[TaskSpec, ...]
+    data: dict[str, DataRevision]
+    selection: Selection
+
+
+def evaluate_stored(job: EvaluateJob, report: Report) -> dict[str, str]:
+    """Score what is stored by lm-eval; task -> reason for those that it cannot score.
+
+    Raises UserError for data that cannot be read, or that are not those that were asked.
+    """
+    run = RunFolder(job.run)
+    loaded, failed = load_documents(
+        job.tasks, job.data, job.selection, lambda name: report(Progress(f"loading {name}"))
+    )
+    if failed:
+        raise UserError(next(iter(failed.values())))
+    record_data(run, loaded, job.data)
+    report(Progress("scoring discriminative tasks with lm-eval"))
+    evaluate_tasks(run, loaded, failed)
+    return failed
 
 
 def evaluate_tasks(run: RunFolder, tasks: Sequence[LoadedTask], failed: dict[str, str]) -> None:

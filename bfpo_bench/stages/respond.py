@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bfpo_bench.engines.base import Engine, Failure, Generation, Remote, ScoringRequest
 from bfpo_bench.engines.select import load_engine
-from bfpo_bench.engines.subject import Subject, load_tokenizer, model_files
+from bfpo_bench.engines.subject import Subject
+from bfpo_bench.engines.subject_files import tokenizer_and_files
 from bfpo_bench.engines.tokens import scoring_request
 from bfpo_bench.errors import UserError
 from bfpo_bench.progress import Progress, Report
@@ -33,7 +34,8 @@ from bfpo_bench.suite.tasks import TaskSpec
 @dataclass(frozen=True)
 class RespondJob:
     """Everything the stage needs, picklable. `examples` maps tasks to few-shot examples a prompt;
-    with `strict` one task's unusable data, or choices that the engine fails on, stop the stage."""
+    with `strict` one task's unusable data, or choices that the engine fails on, stop the stage.
+    Of a `shard` only its documents are asked, and lm-eval scores nothing: that is the whole run's."""
 
     run: Path
     suite: Suite
@@ -90,16 +92,17 @@ def respond(job: RespondJob, report: Report) -> RespondResult:
         job.tasks, job.data, selection, lambda name: report(Progress(f"loading {name}"))
     )
     _check(job, loaded, failed)
-    tokenizer = load_tokenizer(job.subject.tokenizer_source.materialise(), job.subject.remote_code)
-    files = model_files(job.subject, tokenizer, job.context, job.arguments, job.seed)
-    files = replace(files, remote=job.remote)
+    tokenizer, files = tokenizer_and_files(
+        job.subject, job.engine, job.context, job.arguments, job.seed, job.remote
+    )
     report(Progress("encoding requests"))
     how = Asking(job.suite, job.seed, job.chat_template, files.context)
-    loaded, built, scoring, asked = _requests(how, tokenizer, loaded, failed)
+    loaded, built, scoring, asked = _requests(how, tokenizer, loaded, failed, job.shard)
     _check(job, loaded, failed)
     record_data(run, loaded, job.data)
     warnings = doubts(loaded, job.data)
-    discriminative = [t for t in loaded if t.spec.kind == "discriminative"]
+    whole = job.shard is None
+    discriminative = [t for t in loaded if whole and t.spec.kind == "discriminative"]
     lap("prepare")
 
     done = {s.key for s in run.likelihoods()}
@@ -128,7 +131,7 @@ def respond(job: RespondJob, report: Report) -> RespondResult:
     _check(job, loaded, failed)
     resumed = Counter(k[0] for k in done) + Counter(k[0] for k in answered)
     return RespondResult(
-        counts=_counts(run, loaded, resumed),
+        counts=_counts(run, [_part(t, job.shard) for t in loaded], resumed),
         engine=description,
         seconds=seconds,
         failed=failed,
@@ -230,11 +233,20 @@ def _check(job: RespondJob, loaded: Sequence[LoadedTask], failed: Mapping[str, s
         raise UserError(next(iter(failed.values())))
 
 
+def _part(task: LoadedTask, shard: Shard | None) -> LoadedTask:
+    """The task with the documents of its that are asked here."""
+    return task if shard is None else task.part(shard.of(task.spec.name, task.doc_ids))
+
+
 def _requests(
-    how: Asking, tokenizer: Any, loaded: Sequence[LoadedTask], failed: dict[str, str]
+    how: Asking,
+    tokenizer: Any,
+    loaded: Sequence[LoadedTask],
+    failed: dict[str, str],
+    shard: Shard | None = None,
 ) -> tuple[list[LoadedTask], list[Choice], list[tuple[ScoringRequest, int]], list[Asked]]:
     """The tasks whose requests can be built and encoded, with all their choices, those as tokens, and
-    their prompts; the others join `failed`."""
+    their prompts, or of each what falls to `shard`; the others join `failed`."""
     usable: list[LoadedTask] = []
     built: list[Choice] = []
     scoring: list[tuple[ScoringRequest, int]] = []
@@ -242,9 +254,11 @@ def _requests(
     for task in loaded:
         try:
             if task.spec.kind == "generative":
-                asked += generative_requests(how, tokenizer, [task])
+                asked += generative_requests(how, tokenizer, [_part(task, shard)])
             else:
-                mine = choices([task])
+                # Of all its documents: lm-eval draws examples for one after the other
+                ids = set(_part(task, shard).doc_ids)
+                mine = [c for c in choices([task]) if c.doc_id in ids]
                 scoring += [
                     scoring_request(tokenizer, c.context, c.continuation, how.context) for c in mine
                 ]

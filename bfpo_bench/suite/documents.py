@@ -42,6 +42,15 @@ class LoadedTask:
         documents = self.task.eval_docs
         return [documents[i] for i in self.doc_ids]
 
+    def part(self, doc_ids: Sequence[int]) -> LoadedTask:
+        """The same with some of its chosen documents; `fingerprint` stays that of all."""
+        prompts = dict(zip(self.doc_ids, self.prompts, strict=True)) if self.prompts else {}
+        return replace(
+            self,
+            doc_ids=tuple(doc_ids),
+            prompts=tuple(prompts[i] for i in doc_ids) if prompts else (),
+        )
+
 
 @dataclass(frozen=True)
 class Selection:

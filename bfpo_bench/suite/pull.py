@@ -119,16 +119,13 @@ def pull(
 def _fetch_model(given: str) -> None:
     # Fetched, and not loaded: whether it may be is for the command that does
     subject = resolve_subject(given, trust=Trust(code=True, pickle=True))
-    for source in (subject.base, subject.adapter):
-        if source is None:
-            continue
-        try:
-            source.materialise()
-        except OSError as error:
-            raise UserError(
-                f"The download of {given} broke off ({first_line(error)}): give the same command "
-                "again, it goes on from there."
-            ) from error
+    try:
+        subject.fetch()
+    except OSError as error:
+        raise UserError(
+            f"The download of {given} broke off ({first_line(error)}): give the same command "
+            "again, it goes on from there."
+        ) from error
 
 
 def judge_models(judges: Sequence[Judge]) -> list[str]:

@@ -178,8 +178,8 @@ def suite_folder(suite: Suite) -> Path:
 
 
 def select_tasks(suite: Suite, globs: str | None) -> list[TaskSpec]:
-    """The suite's tasks in its own order, placed as it says, narrowed to those that match one of the
-    comma-separated globs.
+    """The suite's tasks in its own order, placed as it says, narrowed to those whose name, or cell
+    where there is a slash in it, matches one of the comma-separated globs.
 
     Raises UserError for a glob that matches none of them, for a task or family that the suite names
     and does not have, and for weights that sum to nothing.
@@ -197,10 +197,19 @@ def select_tasks(suite: Suite, globs: str | None) -> list[TaskSpec]:
     said = f"No task of suite {suite.name} matches"
     mend = f": `bfpo-bench tasks --suite {suite.name}` lists them"
     asked = [g.strip() for g in globs.split(",") if g.strip()]
-    wanted = {name for g in asked for name in _match(g, list(mine), said, mend)}
+    wanted = {name for g in asked for name in _chosen(g, mine, said, mend)}
     if not wanted:
         raise UserError("--tasks names no task: give a name or a glob such as 'bfpo_ethics_*'.")
     return [task for name, task in mine.items() if name in wanted]
+
+
+def _chosen(glob: str, mine: Mapping[str, TaskSpec], said: str, mend: str) -> list[str]:
+    """The tasks that the glob names, by cell where it has a slash, which no task's name has."""
+    if "/" not in glob:
+        return _match(glob, list(mine), said, mend)
+    cells = list(dict.fromkeys(task.cell for task in mine.values()))
+    found = _match(glob, cells, said, mend)
+    return [name for name, task in mine.items() if task.cell in found]
 
 
 def _placed(task: TaskSpec, suite: Suite) -> TaskSpec:

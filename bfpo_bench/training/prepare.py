@@ -20,6 +20,7 @@ from bfpo_bench.training.loggers import logger_arguments
 from bfpo_bench.training.output import CHECKPOINTS
 from bfpo_bench.training.pairs import DataReport, Message, Pair
 from bfpo_bench.training.policies import apply_policy
+from bfpo_bench.training.processes import check_sharding
 from bfpo_bench.training.recipe import NEVER_UNSAFE, Recipe
 
 
@@ -234,7 +235,7 @@ def arguments_of(recipe: Recipe) -> Any:
     except (ValueError, TypeError) as error:
         raise UserError(f"Recipe {recipe.name}: {first_line(error)}: mend training.") from error
     _check_packages(recipe, arguments)
-    _check_loading(recipe)
+    check_sharding(recipe, arguments)
     return arguments
 
 
@@ -270,19 +271,6 @@ def _check_packages(recipe: Recipe, arguments: Any) -> None:
         raise UserError(
             f"Recipe {recipe.name}: {first_line(error)}: mend training.optim or training.report_to."
         ) from error
-
-
-def _check_loading(recipe: Recipe) -> None:
-    """With FSDP's frugal loading only the first process has weights until the training begins, and
-    the others would score the reference with zeros."""
-    from transformers.integrations import is_fsdp_enabled
-
-    # True for FSDP with this very setting
-    if recipe.stage == "preference" and is_fsdp_enabled():
-        raise UserError(
-            "The accelerate configuration loads weights in the first process alone, and every process "
-            "scores the reference: set fsdp_cpu_ram_efficient_loading to false in it."
-        )
 
 
 def _has_gpu() -> bool:

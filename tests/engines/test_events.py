@@ -11,6 +11,12 @@ def test_an_engine_that_nothing_befell_says_nothing() -> None:
     assert list(befell({"batch": {"rows": 64, "tokens": 8192, "halved": 0}})) == []
 
 
+def test_what_a_server_does_not_take_is_said_aloud() -> None:
+    assert list(befell({"left_out": ["seed", "temperature"]})) == [
+        "the server does not take seed, temperature: requests went without"
+    ]
+
+
 def test_smaller_batches_and_restarts_are_said_aloud() -> None:
     told = {
         "batch": {"rows": 16, "tokens": 2048, "halved": 2},

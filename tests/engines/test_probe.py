@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import importlib.util
+import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from bfpo_bench.engines.trial import Trial
 CPU_BUILD = {
     "version": "0.32.0",
     "platform": "cpu",
-    "cuda": False,
+    "devices": [],
     "architectures": ["LlamaForCausalLM"],
     "head_sizes": [32, 64],
 }
@@ -116,8 +117,22 @@ class TestVllm:
         seen = probe.probe_vllm(cache=tmp_path)
         assert (seen.usable, seen.platform) == (False, "cuda")
         assert "torch sees no GPU" in seen.reason
-        children.trial = Trial(CPU_BUILD | {"platform": "cuda", "cuda": True})
-        assert probe.probe_vllm(cache=tmp_path).usable
+        children.trial = Trial(CPU_BUILD | {"platform": "cuda", "devices": [79.1, 79.1]})
+        seen = probe.probe_vllm(cache=tmp_path)
+        assert (seen.usable, seen.devices) == (True, (79.1, 79.1))
+        assert probe.probe_vllm(cache=tmp_path) == seen
+
+    def test_what_an_earlier_version_kept_is_asked_anew(
+        self, children: Children, tmp_path: Path
+    ) -> None:
+        """It knew of no devices."""
+        probe.probe_vllm(cache=tmp_path)
+        [kept] = tmp_path.iterdir()
+        told = json.loads(kept.read_text())
+        del told["devices"]
+        kept.write_text(json.dumps(told))
+        assert probe.probe_vllm(cache=tmp_path) == USABLE
+        assert children.calls == 2
 
     def test_the_real_one(self, tmp_path: Path) -> None:
         if importlib.util.find_spec("vllm") is None:

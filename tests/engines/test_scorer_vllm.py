@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -48,26 +49,41 @@ def texts_of(folder: Path) -> tuple[tuple[int, ...], ...]:
     return (*texts, (*texts[1], known[END]), (*texts[1], known[PAD], known[PAD]))
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_the_numbers_agree(name: str, tmp_path: Path) -> None:
-    """Raw outputs, no sigmoid or softmax: some are outside 0 to 1."""
+@dataclass(frozen=True)
+class Scored:
+    """What both engines say of a model's texts."""
+
+    mine: list[tuple[float, ...]]
+    other: list[tuple[float, ...]]
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Scored]:
     serving.need_vllm()
-    folder = MODELS[name](tmp_path / name)
-    job = ScoreJob(folder, texts_of(folder))
-    log = tmp_path / "vllm.log"
+    here = tmp_path_factory.mktemp("scorers")
+    folders = [make(here / name) for name, make in MODELS.items()]
+    jobs = [ScoreJob(folder, texts_of(folder)) for folder in folders]
+    log = here / "vllm.log"
     try:
         found = run_stage(
             "score",
             score_with_vllm,
-            job,
+            jobs,
             log=log,
             report=lambda _: None,
-            environment={"BFPO_BENCH_CACHE": str(tmp_path / "cache")},
+            environment={"BFPO_BENCH_CACHE": str(here / "cache")},
         )
     except Exception as error:
         error.add_note(log.read_text()[-3000:])
         raise
-    other = scores_of(TransformersScorer.load(files_of(folder)), job.texts)
-    assert torch.tensor(found) == pytest.approx(torch.tensor(other), abs=1e-4)
+    others = [scores_of(TransformersScorer.load(files_of(j.folder)), j.texts) for j in jobs]
+    return dict(zip(MODELS, map(Scored, found, others), strict=True))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_numbers_agree(name: str, scored: dict[str, Scored]) -> None:
+    """Raw outputs, no sigmoid or softmax: some are outside 0 to 1."""
+    mine, other = scored[name].mine, scored[name].other
+    assert torch.tensor(mine) == pytest.approx(torch.tensor(other), abs=1e-4)
     assert len({round(scores[0], 3) for scores in other}) > 3
     assert any(not 0 <= value <= 1 for scores in other for value in scores)

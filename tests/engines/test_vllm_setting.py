@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
+from bfpo_bench.engines import vllm_setting
 from bfpo_bench.engines.vllm_setting import ENGINE, set_environment, started
 
 
@@ -105,3 +106,37 @@ class TestEnvironment:
             "VLLM_LOGGING_LEVEL": "WARNING",
             "VLLM_NO_USAGE_STATS": "1",
         }
+
+    @pytest.mark.parametrize(
+        ("given", "nodes", "bound"),
+        [
+            ({}, 1, None),
+            ({"tensor_parallel_size": 2}, 1, "nobind"),
+            ({"tensor_parallel_size": 2}, 2, None),
+            ({"tensor_parallel_size": 2, "data_parallel_size": 2}, 2, "nobind"),
+        ],
+    )
+    def test_workers_are_bound_where_each_has_a_memory_node(
+        self,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        given: dict[str, Any],
+        nodes: int,
+        bound: str | None,
+    ) -> None:
+        monkeypatch.setattr(vllm_setting, "_memory_nodes", lambda: nodes)
+        (tmp_path / "config.json").write_text("{}")
+        set_environment(str(tmp_path), 1024, given)
+        assert os.environ.get("VLLM_CPU_OMP_THREADS_BIND") == bound
+
+    def test_workers_share_a_quarter_of_the_memory(self, tmp_path: Path) -> None:
+        """16 of 64 GiB, for two workers 8 each, where requests without end would take all."""
+        config = {"num_hidden_layers": 8, "num_attention_heads": 8, "head_dim": 128}
+        (tmp_path / "config.json").write_text(json.dumps(config | {"hidden_size": 1024}))
+        set_environment(str(tmp_path), 2**20, {"pipeline_parallel_size": 2})
+        assert os.environ[self.CACHE] == "8"
+
+
+def test_a_description_tells_sizes_above_one() -> None:
+    config = SimpleNamespace(tensor_parallel_size=2, pipeline_parallel_size=1, data_parallel_size=1)
+    assert vllm_setting.parallel(config) == {"tensor_parallel_size": 2}

@@ -308,3 +308,38 @@ def test_suite_bfpo_quick_asks_the_tasks_of_bfpo_at_under_a_twentieth_of_the_tok
 def test_a_folder_is_no_suite(folder: Path) -> None:
     with pytest.raises(UserError, match="There is no suite"):
         load_suite(str(folder))
+
+
+class TestTasksByCell:
+    """A glob with a slash is one of cells: no task's name has a slash."""
+
+    def chosen(self, globs: str) -> list[str]:
+        return sorted({t.cell for t in select_tasks(load_suite("bfpo"), globs)})
+
+    def test_a_kind(self) -> None:
+        assert self.chosen("*/generative") == ["harmlessness/generative", "helpfulness/generative"]
+
+    def test_a_cell_whole(self) -> None:
+        found = select_tasks(load_suite("bfpo"), "helpfulness/discriminative")
+        every = select_tasks(load_suite("bfpo"), None)
+        assert found == [t for t in every if t.cell == "helpfulness/discriminative"]
+
+    def test_beside_names_in_the_suites_order(self) -> None:
+        found = [t.name for t in select_tasks(load_suite("bfpo"), "*/generative,bfpo_winogrande")]
+        assert "bfpo_winogrande" in found
+        every = [t.name for t in select_tasks(load_suite("bfpo"), None)]
+        assert found == [name for name in every if name in found]
+
+    def test_where_the_suite_has_placed_them(self, folder: Path) -> None:
+        """Every task is generative; b is placed in the other dimension."""
+        moved = write(
+            folder, tasks=["bfpo_*"], placement={"bfpo_b": {"cell": "helpfulness/generative"}}
+        )
+        assert names(moved, "helpfulness/*") == ["bfpo_b"]
+
+    def test_no_such_cell(self) -> None:
+        with pytest.raises(UserError, match=r"No task of suite bfpo matches '\*/generativ'"):
+            self.chosen("*/generativ")
+
+    def test_a_star_is_still_every_name(self) -> None:
+        assert select_tasks(load_suite("bfpo"), "*") == select_tasks(load_suite("bfpo"), None)

@@ -24,7 +24,7 @@ from judge_server import (
     says,
 )
 
-from bfpo_bench.judges.api.patience import Patience
+from bfpo_bench.api.patience import Patience
 from bfpo_bench.judges.api.server import Server
 from bfpo_bench.judges.finding import Finding
 from bfpo_bench.judges.item import Item

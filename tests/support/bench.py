@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import atexit
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-CACHE = Path(tempfile.mkdtemp(prefix="bfpo-bench-cache-"))
+from session_folder import SESSION
+
+CACHE = SESSION / "cache"
 """One cache for the session, so that looking at vLLM is paid for once."""
-atexit.register(shutil.rmtree, CACHE, ignore_errors=True)
 
 STORIES = "karpathy/stories260K"
 """A real model of 260 K parameters: context 512, vocabulary 512, no chat template."""

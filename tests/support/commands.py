@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from bench import CACHE
+from bench import CACHE, bench
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,12 @@ class Said:
         return self.err.splitlines()[-1]
 
 
-def command(*arguments: str, cwd: Path, cache: Path = CACHE) -> Said:
-    """`bfpo-bench ARGUMENTS` in `cwd`."""
+def command(*arguments: str, cwd: Path, cache: Path = CACHE, **changes: str) -> Said:
+    """`bfpo-bench ARGUMENTS` in `cwd`; in a process of its own where `changes` make the environment
+    another, which libraries read as they are imported."""
+    if changes:
+        done = bench(*arguments, cwd=cwd, **{"BFPO_BENCH_CACHE": str(cache), **changes})
+        return Said(done.returncode, done.stdout, done.stderr)
     from bfpo_bench.cli.app import main
 
     out, err = io.StringIO(), io.StringIO()

@@ -19,11 +19,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Asked:
-    """A request: which one it is (from 0), its headers in lower case, and its decoded body."""
+    """A request: which one it is (from 0), its headers in lower case, its decoded body (empty for a
+    GET), and its path."""
 
     number: int
     headers: Mapping[str, str]
     body: dict[str, Any]
+    path: str = "/v1/chat/completions"
 
     @property
     def text(self) -> str:
@@ -154,12 +156,12 @@ class JudgeServer:
 
     async def _read(self, reader: asyncio.StreamReader) -> Asked | None:
         head = await reader.readuntil(b"\r\n\r\n")
-        lines = head.decode("latin-1").split("\r\n")[1:]
+        first, *lines = head.decode("latin-1").split("\r\n")
         headers = {
             name.lower(): value.strip() for name, _, value in (x.partition(":") for x in lines)
         }
         body = await reader.readexactly(int(headers.get("content-length", 0)))
-        asked = Asked(len(self.asked), headers, json.loads(body))
+        asked = Asked(len(self.asked), headers, json.loads(body or b"{}"), first.split()[1])
         self.asked.append(asked)
         return asked
 

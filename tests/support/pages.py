@@ -27,6 +27,7 @@ REASONS = (
     "needs several GPUs",
     "needs a model of several GB",
     "needs a server of judges, and its key",
+    "needs a server with a model",
     "needs a hub that can be written to",
     "trains for minutes, and other tests do",
     "opens a server that runs until it is stopped",

@@ -77,11 +77,20 @@ class Reader:
 
     def gives(self, words: Sequence[str], variables: Sequence[str], folder: Path) -> Said:
         """`bfpo-bench WORDS`; in a process of its own where its environment is another."""
-        here = words_here(words, self.names)
-        if not variables and not _sets_home(here):
-            return command(*here, cwd=folder)
-        done = bench(*here, cwd=folder, **dict(v.split("=", 1) for v in variables))
-        return Said(done.returncode, done.stdout, done.stderr)
+        here = _expanded(words_here(words, self.names), folder)
+        if _sets_home(here) and not variables:
+            done = bench(*here, cwd=folder)
+            return Said(done.returncode, done.stdout, done.stderr)
+        return command(*here, cwd=folder, **dict(v.split("=", 1) for v in variables))
+
+
+def _expanded(words: Sequence[str], folder: Path) -> tuple[str, ...]:
+    """Folders of runs for a pattern of them, as the shell gives them."""
+    found: list[str] = []
+    for word in words:
+        runs = sorted(folder.glob(word)) if word.startswith("runs/*") else []
+        found += [str(run.relative_to(folder)) for run in runs] or [word]
+    return tuple(found)
 
 
 def _sets_home(words: Sequence[str]) -> bool:

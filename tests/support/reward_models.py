@@ -282,11 +282,14 @@ class ScoreJob:
     texts: tuple[tuple[int, ...], ...]
 
 
-def score_with_vllm(job: ScoreJob, report: Any) -> list[tuple[float, ...]]:
-    """A stage."""
+def score_with_vllm(jobs: Sequence[ScoreJob], report: Any) -> list[list[tuple[float, ...]]]:
+    """A stage: one model after the other, for vLLM is imported but once."""
     from bfpo_bench.engines.scorer import load_scorer
 
-    scorer = load_scorer("vllm", files_of(job.folder))
-    found = scores_of(scorer, job.texts)
-    scorer.close()
+    found = []
+    for job in jobs:
+        # As given for a subject: a scorer has one copy all the same
+        scorer = load_scorer("vllm", files_of(job.folder, data_parallel_size=2))
+        found.append(scores_of(scorer, job.texts))
+        scorer.close()
     return found

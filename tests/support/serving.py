@@ -1,4 +1,5 @@
-"""Engines in stage processes, each started once a session: what they said, as plain data.
+"""Engines in stage processes, each started once a session, whichever worker of it asks: what they
+said, as plain data.
 
 `hostile` is a folder with the weights of stories260K-head64 and a generation_config.json full of
 sampling defaults, penalties and suppressed tokens: an engine that lets them in says other words.
@@ -9,15 +10,17 @@ from __future__ import annotations
 import functools
 import importlib.util
 import json
-import os
+import pickle
 import shutil
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from bench import HEAD64, REFUSER
+from filelock import FileLock
+from session_folder import SESSION
 
 from bfpo_bench.engines.base import (
     ChoiceRequest,
@@ -229,7 +232,7 @@ def said(engine: str, model: str = "plain") -> Said:
 
 @functools.cache
 def _said(engine: str, model: str) -> Said | Exception:
-    """A failure is kept as well: what costs half a minute fails once."""
+    """A failure is kept as well, for this process: what costs half a minute fails once."""
     if model == "refuser":
         job = Job(engine, refuser_files(), choosing=choosing(refuser_files()))
     else:
@@ -237,11 +240,16 @@ def _said(engine: str, model: str) -> Said | Exception:
         job = Job(engine, files, generation(), scoring(), choosing(files))
     if engine == "transformers":
         return serve(job, lambda _: None)
-    log = Path(tempfile.gettempdir()) / f"bfpo-bench-test-{engine}-{model}-{os.getpid()}.log"
-    try:
-        found = run_stage("serve", serve, job, log=log, report=lambda _: None)
-    except Exception as error:
-        error.add_note(log.read_text()[-3000:])
-        return error
-    log.unlink()
+    # pickle, because it is our own data; a lock, because another worker may be at it just now
+    known = SESSION / f"said-{engine}-{model}.pickle"
+    with FileLock(known.with_suffix(".lock")):
+        if known.exists():
+            return cast(Said, pickle.loads(known.read_bytes()))
+        log = SESSION / f"said-{engine}-{model}.log"
+        try:
+            found = run_stage("serve", serve, job, log=log, report=lambda _: None)
+        except Exception as error:
+            error.add_note(log.read_text()[-3000:])
+            return error
+        known.write_bytes(pickle.dumps(found))
     return found

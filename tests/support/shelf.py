@@ -100,9 +100,14 @@ def on_shelf(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shelf]:
     made = Shelf(folder)
     start = runpy.run_path(str(SHARED / "hub" / "serve.py"))["start"]
     server, url = start(made.root, log=str(made.log))
+    use_hub(url, folder / "cache", monkeypatch)
+    yield made
+    server.shutdown()
+
+
+def use_hub(url: str, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make `url` this process's hub, with a hub cache of its own."""
     address = url + "/{repo_id}/resolve/{revision}/{filename}"
     monkeypatch.setattr(constants, "ENDPOINT", url)
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder / "cache"))
-    yield made
-    server.shutdown()
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))

@@ -76,7 +76,7 @@ def _judge(run: RunFolder, planned: PlannedJudge, request: Request, ui: Ui) -> s
     if planned.subject is not None and engine is not None:
         if engine.name == "transformers":
             check_arguments(request.engine_arguments)
-        ui.note(f"judge {key}: engine {engine.name}, {engine.reason}")
+        ui.note(f"judge {key}: engine {engine.name}, {engine.told}")
         planned.fetch()
     job = JudgeJob(
         work=planned.work(request.engine_arguments if engine else {}),

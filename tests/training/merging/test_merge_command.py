@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from bench import REFUSER, STORIES, bench, environment
+from bench import REFUSER, STORIES, environment
+from commands import Said, command
 from markov import sayer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -20,15 +21,15 @@ from bfpo_bench.engines.subject import resolve_subject
 RAMBLER = "fixtures/rambler-9M"
 
 
-def merge(*arguments: str | Path, cwd: Path, out: str = "out") -> subprocess.CompletedProcess[str]:
-    return bench("merge", *map(str, arguments), "--out", out, cwd=cwd)
+def merge(*arguments: str | Path, cwd: Path, out: str = "out") -> Said:
+    return command("merge", *map(str, arguments), "--out", out, cwd=cwd)
 
 
-def sentence(done: subprocess.CompletedProcess[str]) -> str:
-    assert done.returncode == 2, done.stderr[-3000:]
-    assert done.stdout == ""
-    assert "Traceback" not in done.stderr
-    return done.stderr.splitlines()[-1].removeprefix("error: ")
+def sentence(done: Said) -> str:
+    assert done.code == 2, done.err[-3000:]
+    assert done.out == ""
+    assert "Traceback" not in done.err
+    return done.err.splitlines()[-1].removeprefix("error: ")
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ class TestMerging:
     def test_a_hub_model_and_a_folder(self, tuned: Path, tmp_path: Path) -> None:
         """.5 theta + .5 (1.25 theta) = 1.125 theta, up to rounding."""
         done = merge(STORIES, tuned, "--weights", ".5,.5", cwd=tmp_path, out="soups/half")
-        assert done.returncode == 0, done.stderr
+        assert done.code == 0, done.err
         folder = tmp_path / "soups" / "half"
         assert {p.name for p in folder.iterdir()} == {
             *("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"),
@@ -68,8 +69,8 @@ class TestMerging:
         assert subject.training is not None
         assert subject.training.describe() == f"merge of {STORIES} (0.5), {told} (0.5)"
         count = f"{mixed.num_parameters():,} parameters in 1 file"
-        assert done.stdout.splitlines()[0].endswith(count)
-        assert done.stdout.splitlines()[1:] == [
+        assert done.out.splitlines()[0].endswith(count)
+        assert done.out.splitlines()[1:] == [
             f"  0.5 x {STORIES}",
             f"  0.5 x {told}",
             "next: bfpo-bench run --model soups/half",
@@ -79,10 +80,10 @@ class TestMerging:
         """theta - 1.25 theta + 1.25 theta = theta, up to rounding."""
         arguments = (STORIES, tuned, tuned, "--weights", "1,-1,1", "--shard-size", "500KB")
         done = merge(*arguments, cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
+        assert done.code == 0, done.err
         shards = sorted(p.name for p in (tmp_path / "out").glob("*.safetensors"))
         assert shards == [f"model-0000{i}-of-00003.safetensors" for i in (1, 2, 3)]
-        assert "in 3 files" in done.stdout
+        assert "in 3 files" in done.out
         ours = AutoModelForCausalLM.from_pretrained(STORIES).state_dict()
         mixed = AutoModelForCausalLM.from_pretrained(tmp_path / "out").state_dict()
         for name, value in mixed.items():
@@ -90,8 +91,8 @@ class TestMerging:
 
     def test_chat_models_in_bfloat16(self, hub: str, tmp_path: Path) -> None:
         done = merge(REFUSER, RAMBLER, "--weights", "-1,2", cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
-        assert "differs" not in done.stderr
+        assert done.code == 0, done.err
+        assert "differs" not in done.err
         mixed = AutoModelForCausalLM.from_pretrained(tmp_path / "out").state_dict()
         pair = [AutoModelForCausalLM.from_pretrained(m).state_dict() for m in (REFUSER, RAMBLER)]
         for name, value in mixed.items():
@@ -104,10 +105,10 @@ class TestMerging:
         sayer(tmp_path / "a", "yes", template="{{ messages }}")
         sayer(tmp_path / "b", "yes", template="{{ messages }}.")
         done = merge("a", "b", cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
+        assert done.code == 0, done.err
         assert re.search(
             r"The chat template of b@\w{8} differs from that of a@\w{8}, which is kept\.",
-            done.stderr,
+            done.err,
         )
         assert (tmp_path / "out" / "chat_template.jinja").read_text() == "{{ messages }}"
         told = json.loads((tmp_path / "out" / "training_manifest.json").read_text())
@@ -128,7 +129,7 @@ class TestRefusals:
     def test_what_the_command_shows(self, tmp_path: Path, arguments: list[str], said: str) -> None:
         (tmp_path / "a").mkdir()
         (tmp_path / "a" / "config.json").write_text("{}")
-        done = bench("merge", "--out", "out", *arguments, cwd=tmp_path)
+        done = command("merge", "--out", "out", *arguments, cwd=tmp_path)
         assert sentence(done).startswith(said)
 
     def test_adapters(self, hub: str, tmp_path: Path) -> None:
@@ -185,16 +186,16 @@ def test_a_disk_that_fills_up(tuned: Path, tmp_path: Path) -> None:
         or subprocess.run([*inside, mount], cwd=tmp_path, capture_output=True).returncode
     ):
         pytest.skip("no file system can be mounted here")
-    command = f"{sys.executable} -m bfpo_bench merge {tuned} {tuned} --out disk/out"
+    line = f"{sys.executable} -m bfpo_bench merge {tuned} {tuned} --out disk/out"
     done = subprocess.run(
-        [*inside, f"{mount} && {command}; code=$?; ls -A disk >left; exit $code"],
+        [*inside, f"{mount} && {line}; code=$?; ls -A disk >left; exit $code"],
         cwd=tmp_path,
         env=environment(),
         capture_output=True,
         text=True,
         timeout=240,
     )
-    said = sentence(done)
+    said = sentence(Said(done.returncode, done.stdout, done.stderr))
     assert said.startswith("Writing ")
     assert "disk/out" in said
     assert "(No space left on device): free some space and give the same command again" in said

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import commands
 import pytest
 from bench import REFUSER, bench, start
 from markov import sayer
@@ -82,9 +83,9 @@ def stored(cwd: Path, what: str) -> dict[str, list[dict[str, Any]]]:
 
 
 def counts(cwd: Path, *arguments: str) -> dict[str, Any]:
-    done = bench("pairs", *arguments, "--json", cwd=cwd)
-    assert done.returncode == 0, done.stderr[-3000:]
-    told: dict[str, Any] = json.loads(done.stdout)
+    done = commands.command("pairs", *arguments, "--json", cwd=cwd)
+    assert done.code == 0, done.err[-3000:]
+    told: dict[str, Any] = json.loads(done.out)
     return told
 
 
@@ -160,19 +161,19 @@ class TestTwoModels:
         cwd = two[0]
         files = [p for n in ("responses", "refusal", "pairs") for p in cwd.rglob(f"{n}.jsonl")]
         before = {path: path.read_bytes() for path in files}
-        done = bench("pairs", *COMMAND, *BOTH, cwd=cwd)
-        assert done.returncode == 0, done.stderr[-3000:]
-        assert done.stderr.count("12 of 12 requests were answered before and kept") == 2
-        assert "loading the model" not in done.stderr
+        done = commands.command("pairs", *COMMAND, *BOTH, cwd=cwd)
+        assert done.code == 0, done.err[-3000:]
+        assert done.err.count("12 of 12 requests were answered before and kept") == 2
+        assert "loading the model" not in done.err
         assert before == {path: path.read_bytes() for path in files}
 
-        told = {key: int(n) for key, n in re.findall(r"^ +(\S.*?) +(\d+) *$", done.stdout, re.M)}
+        told = {key: int(n) for key, n in re.findall(r"^ +(\S.*?) +(\d+) *$", done.out, re.M)}
         assert told["prompts"] == len(ROWS)
         assert told["pairs, chosen/rejected"] == two[1]["pairs"]
         assert told["dropped"] == sum(two[1]["dropped"].values())
         assert {c: told[c] for c in two[1]["cases"]} == two[1]["cases"]
-        assert "no harm judge: complying with a harmful prompt counts as unsafe" in done.stdout
-        assert done.stdout.splitlines()[-2:] == [
+        assert "no harm judge: complying with a harmful prompt counts as unsafe" in done.out
+        assert done.out.splitlines()[-2:] == [
             "pairs: pairs/pairs.jsonl",
             "next: bfpo-bench train RECIPE 'data=[{source: jsonl, path: \"pairs/pairs.jsonl\"}]'",
         ]
@@ -204,15 +205,15 @@ def test_one_model_gives_both_responses_in_one_run(hub: str, tmp_path: Path) -> 
     """Each sampled with a seed of its own."""
     cwd = written(tmp_path)
     arguments = [a for a in COMMAND if not a.startswith("batch_size") and a != "--engine-arg"]
-    done = bench("pairs", *arguments, "--model", RAMBLER, cwd=cwd)
-    assert done.returncode == 0, done.stderr[-3000:]
+    done = commands.command("pairs", *arguments, "--model", RAMBLER, cwd=cwd)
+    assert done.code == 0, done.err[-3000:]
     [responses] = stored(cwd, "responses.jsonl").values()
     assert set(Counter(r["document"]["line"] for r in responses).values()) == {2}
     assert len({r["seed"] for r in responses}) == len(responses) == 2 * len(ROWS)
     texts = {r["response"].strip() for r in responses}
     for pair in lines(cwd / "pairs" / "pairs.jsonl"):
         assert {pair["chosen"], pair["rejected"]} <= texts
-    assert f"bfpo-bench train RECIPE model={RAMBLER} 'data=" in done.stdout
+    assert f"bfpo-bench train RECIPE model={RAMBLER} 'data=" in done.out
 
 
 Command = Callable[..., int]
@@ -444,6 +445,6 @@ def test_a_bad_line_is_one_sentence_and_nothing_is_begun(hub: str, tmp_path: Pat
 
 
 def test_help_warns_of_the_benchmarks_own_prompts(tmp_path: Path) -> None:
-    shown = " ".join(bench("pairs", "--help", cwd=tmp_path).stdout.split())
+    shown = " ".join(commands.command("pairs", "--help", cwd=tmp_path).out.split())
     assert "Do not ask prompts of the benchmark's own tasks" in shown
     assert "bfpo-bench contamination --train FILE" in shown

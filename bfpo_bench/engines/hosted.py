@@ -1,0 +1,21 @@
+"""A model that is known by its name on a server alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bfpo_bench.engines.source import Source
+from bfpo_bench.engines.subject import Subject
+from bfpo_bench.runs.identity import ModelIdentity
+
+AS_SERVED = "as served"
+
+
+def hosted_subject(name: str, servers: Sequence[str]) -> Subject:
+    """The subject without files that `servers` know as `name`. Where they are is no part of who it
+    is: a run may go on at another address."""
+    identity = ModelIdentity(
+        name=name, weights=AS_SERVED, adapter=None, tokenizer=AS_SERVED, chat_template=AS_SERVED
+    )
+    base = Source(name, None, None, ())
+    return Subject(name, base, None, {}, identity, servers=tuple(servers))

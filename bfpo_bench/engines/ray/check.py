@@ -1,0 +1,94 @@
+"""What of `--engine ray` can be checked before anything is started. No Ray is imported in here."""
+
+from __future__ import annotations
+
+import importlib.util
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+from bfpo_bench.engines.base import Remote
+from bfpo_bench.engines.select import ON_VLLM, EngineChoice
+from bfpo_bench.errors import UserError
+
+REACH_SECONDS = 10.0
+
+
+def check_ray(arguments: Mapping[str, Any], remote: Remote) -> None:
+    """Raises UserError where Ray is not installed, for arguments that it cannot work by, and for an
+    address that nothing answers at."""
+    if importlib.util.find_spec("ray") is None:
+        raise UserError("--engine ray needs Ray: `pip install 'bfpo-bench[ray]'`.")
+    worker_arguments(arguments)
+    if remote.ray_address is not None:
+        _check_reachable(remote.ray_address)
+
+
+def check_ray_asked(engine: str, arguments: Mapping[str, Any], address: str | None) -> None:
+    """What a command asks for: see `check_ray`. An address is for this engine alone."""
+    if engine == "ray":
+        check_ray(arguments, Remote(ray_address=address))
+    elif address is not None:
+        raise UserError(
+            f"--ray-address {address} is for --engine ray: give that, too, or leave it out."
+        )
+
+
+def on_ray(
+    chosen: EngineChoice, arguments: Mapping[str, Any], remote: Remote | None
+) -> EngineChoice:
+    """A judge's engine where `--engine ray` is asked: Ray for what vLLM can serve. None: it is not.
+
+    Raises UserError as `check_ray` does.
+    """
+    if remote is None or chosen.name not in ON_VLLM:
+        return chosen
+    check_ray(arguments, remote)
+    return EngineChoice("ray", "as asked")
+
+
+def worker_arguments(arguments: Mapping[str, Any]) -> tuple[int | None, dict[str, Any]]:
+    """`workers` of the user's engine arguments, None where not given, and those that are vLLM's.
+
+    Raises UserError for a number of workers that is none, and for vLLM's own data parallelism.
+    """
+    rest = dict(arguments)
+    workers = rest.pop("workers", None)
+    if workers is not None and (type(workers) is not int or workers < 1):
+        raise UserError(f"--engine-arg workers must be a number of at least 1, not {workers!r}.")
+    if rest.get("data_parallel_size", 1) != 1:
+        raise UserError(
+            "--engine ray has replicas of its own in place of data_parallel_size: give "
+            f"--engine-arg workers={rest['data_parallel_size']}."
+        )
+    return workers, rest
+
+
+def devices(arguments: Mapping[str, Any]) -> int:
+    """How many devices one worker takes. Raises UserError for sizes that are none."""
+    product = 1
+    for name in ("tensor_parallel_size", "pipeline_parallel_size"):
+        size = arguments.get(name, 1)
+        if type(size) is not int or size < 1:
+            raise UserError(f"--engine-arg {name} must be a number of at least 1, not {size!r}.")
+        product *= size
+    return product
+
+
+def _check_reachable(address: str) -> None:
+    if address == "auto":
+        return
+    host, colon, port = address.rpartition(":")
+    if "://" in address or not colon or not port.isdecimal() or int(port) > 65535:
+        raise UserError(
+            f"--ray-address {address} is not HOST:PORT: give the address that `ray start --head` "
+            "named (its port is 6379 unless another was asked for), on a machine of the cluster."
+        )
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_SECONDS).close()
+    except OSError as error:
+        raise UserError(
+            f"No Ray cluster answers at --ray-address {address} "
+            f"({error.strerror or 'no reply'}): see `ray status` there, or leave the option for a "
+            "Ray of this machine's own."
+        ) from error

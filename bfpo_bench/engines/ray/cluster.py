@@ -1,0 +1,189 @@
+"""The Ray cluster that works: one of this process's own, or one that is running. Its resources."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from threading import Thread
+from typing import Any
+
+from bfpo_bench.engines.base import Remote
+from bfpo_bench.engines.ray.check import check_ray
+from bfpo_bench.errors import UserError, first_line
+
+CONNECT_SECONDS = 25.0
+LOOK_SECONDS = 120.0
+"""How long a node may take to start a process that looks at what is installed there."""
+
+STORE_BYTES = 512 * 2**20
+"""Of a Ray of our own: token ids of some thousand requests are in it at a time."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A machine of the cluster that is alive."""
+
+    id: str
+    host: str
+    cpus: int
+    gpus: int
+    accelerators: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the workers are: so many, each on so many `kind`s ("GPU" or "CPU")."""
+
+    workers: int
+    kind: str
+    each: int
+
+    @property
+    def bundles(self) -> list[dict[str, int]]:
+        """Of one worker, as Ray's placement groups are written."""
+        return [{self.kind: 1} for _ in range(self.each)]
+
+
+def capacity(nodes: Sequence[Node], kind: str, each: int) -> int:
+    """How many workers could be there at once, were the cluster empty."""
+    return sum(node.gpus if kind == "GPU" else node.cpus for node in nodes) // each
+
+
+def shape(nodes: Sequence[Node], workers: int | None, each: int) -> Shape:
+    """As many workers as there is room for on GPUs, one on a cluster without any, or as many as asked.
+
+    Raises UserError where the cluster has no room for them: Ray would wait for ever.
+    """
+    kind = "GPU" if any(node.gpus for node in nodes) else "CPU"
+    most = capacity(nodes, kind, each)
+    wanted = workers or (max(most, 1) if kind == "GPU" else 1)
+    if wanted > most:
+        there = capacity(nodes, kind, 1)
+        raise UserError(
+            f"The Ray cluster has {there} {kind}s on {len(nodes)} nodes, and {wanted} workers of "
+            f"{each} need {wanted * each}: give --engine-arg workers={max(most, 1)} or add nodes."
+        )
+    return Shape(wanted, kind, each)
+
+
+class Cluster:
+    """A connection to Ray, one in a process."""
+
+    def __init__(self, folder: str | None) -> None:
+        self._folder = folder
+
+    @classmethod
+    def connect(cls, address: str | None) -> Cluster:
+        """Start a Ray of our own on this machine, or join the one at `address`.
+
+        Raises UserError where that cannot be.
+        """
+        check_ray({}, Remote(ray_address=address))
+        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        # Ray would take the place of both: of a GPU's list where a task takes none, and of a pin
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        if address is None:
+            return cls(_start())
+        _join(address)
+        return cls(None)
+
+    def nodes(self) -> list[Node]:
+        """Those that are alive."""
+        import ray
+
+        return [_node(told) for told in ray.nodes() if told["Alive"]]
+
+    def close(self) -> None:
+        """Leave the cluster, and end it where it is our own; its actors for us end with this."""
+        import ray
+
+        ray.shutdown()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _node(told: dict[str, Any]) -> Node:
+    resources = told["Resources"]
+    mark = "accelerator_type:"
+    return Node(
+        id=told["NodeID"],
+        host=told["NodeManagerAddress"],
+        cpus=int(resources.get("CPU", 0)),
+        gpus=int(resources.get("GPU", 0)),
+        accelerators=tuple(sorted(r.removeprefix(mark) for r in resources if r.startswith(mark))),
+    )
+
+
+def _start() -> str:
+    """Returns the folder of its sockets and logs."""
+    # Read when Ray is imported: its servers listen on the loopback interface alone, and to nobody
+    # who does not know this
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    os.environ.setdefault("RAY_SCHEDULER_EVENTS", "0")
+    if "RAY_AUTH_MODE" not in os.environ and "ray" not in sys.modules:
+        os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN"] = "token", secrets.token_hex(32)
+    import ray
+
+    # A short path, since names of sockets are
+    folder = tempfile.mkdtemp(prefix="bfpo-ray-", dir="/tmp")
+    try:
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            logging_level=logging.WARNING,
+            object_store_memory=STORE_BYTES,
+            _node_ip_address="127.0.0.1",
+            _temp_dir=folder,
+        )
+    except Exception as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise UserError(
+            f"Ray does not start on this machine ({first_line(error)}): see the run's log, or use "
+            "--engine vllm."
+        ) from error
+    return folder
+
+
+def _join(address: str) -> None:
+    def join() -> None:
+        import ray
+
+        ray.init(address=address, logging_level=logging.WARNING)
+
+    try:
+        in_time(join, CONNECT_SECONDS)
+    except TimeoutError as error:
+        raise UserError(
+            f"What answers at --ray-address {address} does not let us join within "
+            f"{CONNECT_SECONDS:.0f} s: see that it is a Ray cluster's and that `ray status` works here."
+        ) from error
+    except Exception as error:
+        raise UserError(
+            f"The Ray cluster at --ray-address {address} cannot be joined from this machine "
+            f"({first_line(error)}): start this on one of its nodes, with its Ray and Python."
+        ) from error
+
+
+def in_time(call: Callable[[], None], seconds: float) -> None:
+    """Raises what `call` raises, and TimeoutError where it does not end: its thread is left then."""
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            call()
+        except BaseException as error:
+            raised.append(error)
+
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        raise TimeoutError
+    if raised:
+        raise raised[0]

@@ -1,0 +1,151 @@
+"""Planning for `--engine server`: which model the servers have, and whether they can do what a run asks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bfpo_bench.engines.base import Remote
+from bfpo_bench.engines.hosted import hosted_subject
+from bfpo_bench.engines.select import EngineChoice
+from bfpo_bench.engines.server.needs import (
+    Kinds,
+    check_chat,
+    check_context,
+    check_tokens,
+    counted,
+    described,
+    long_choices,
+)
+from bfpo_bench.engines.subject import Subject, resolve_subject
+from bfpo_bench.engines.subject_files import tokenizer_and_files
+from bfpo_bench.engines.trust import Trust
+from bfpo_bench.errors import UserError
+from bfpo_bench.names import existing
+from bfpo_bench.request import Request
+from bfpo_bench.runs.identity import Settings
+from bfpo_bench.suite.tasks import TaskSpec
+
+if TYPE_CHECKING:
+    from bfpo_bench.engines.server.capabilities import Capabilities
+
+ENGINE = "server"
+NAME = "served_model_name"
+
+Told = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class OnServers:
+    """A model as servers have it."""
+
+    subject: Subject
+    engine: EngineChoice
+    remote: Remote
+
+
+def check_servers(request: Request) -> None:
+    """Raises UserError for servers without the engine that asks them, and the other way round."""
+    if request.engine == ENGINE and not request.servers:
+        raise UserError(
+            "--engine server asks servers, and none is named: give --server URL, up to /v1 "
+            "(`bfpo-bench run` and `plan` take it)."
+        )
+    if request.servers and request.engine != ENGINE:
+        raise UserError(
+            f"--server {request.servers[0]} is for --engine server: give that, too, or leave it out."
+        )
+    if request.engine != ENGINE:
+        return
+    from bfpo_bench.engines.server.arguments import check_server_arguments
+
+    check_server_arguments(request.engine_arguments)
+    if hosted(request) and not request.chat_template:
+        raise UserError(
+            "--engine-arg api=chat sends messages, which the server puts through its model's template: "
+            "leave out --no-chat-template, or ask the model by its files."
+        )
+
+
+def hosted(request: Request) -> bool:
+    """Whether models are known by their names on the servers alone."""
+    return request.engine == ENGINE and request.engine_arguments.get("api") == "chat"
+
+
+def plan_on_servers(
+    given: str, request: Request, settings: Settings, tasks: Sequence[TaskSpec], progress: Told
+) -> OnServers:
+    """The model behind `given` on the request's servers, which have been asked what they can do.
+
+    Raises UserError for a server that cannot be used (see `look_at`), lacks what the run needs, or is
+    not like the others.
+    """
+    from bfpo_bench.api.key import Key
+    from bfpo_bench.engines.server.look import look_at_all
+    from bfpo_bench.engines.server.party import SUBJECT
+    from bfpo_bench.engines.server.same_tokenizer import check_tokenizers
+
+    key = Key.from_environment(SUBJECT)
+    progress(f"asking {counted(len(request.servers), 'server')} about {given}")
+    found = look_at_all(request.servers, _name_there(given, request), key)
+    remote = Remote(servers=tuple(one.url for one in found), served=found[0].name)
+    kinds: Kinds = Counter(task.kind for task in tasks)
+    if hosted(request):
+        check_chat(found, kinds)
+        subject = hosted_subject(remote.served, remote.servers)
+        return OnServers(subject, EngineChoice(ENGINE, described(found, kinds, chat=True)), remote)
+    check_tokens(found, kinds)
+    subject = _subject(given, request, found, progress)
+    progress(f"comparing the tokenizer of {subject.name} with the server's")
+    tokenizer, files = tokenizer_and_files(
+        subject, ENGINE, settings.context, request.engine_arguments, request.seed, remote
+    )
+    check_context(found, files.context)
+    compared = _compared(found, check_tokenizers(found, tokenizer, subject.name, key))
+    notes = [compared, *long_choices(found, files.context, kinds)]
+    reason = "; ".join([described(found, kinds, chat=False), *notes])
+    return OnServers(subject, EngineChoice(ENGINE, reason), remote)
+
+
+def _compared(found: Sequence[Capabilities], ways: Sequence[str | None]) -> str:
+    """How tokenizers were, in words; never silent about one that was not."""
+    unknown = [one.url for one, way in zip(found, ways, strict=True) if way is None]
+    if unknown:
+        return f"NOTE: nothing at {', '.join(unknown)} shows whether its tokenizer is this model's"
+    return f"tokenizer compared {' and '.join(dict.fromkeys(way for way in ways if way))}"
+
+
+def _name_there(given: str, request: Request) -> str:
+    """What the servers are taken to call it: as the user says, else as it is given here."""
+    name = request.engine_arguments.get(NAME)
+    if name is None:
+        whole = hosted(request) or existing(given) is not None
+        return given if whole else given.partition("@")[0]
+    if not isinstance(name, str) or not name:
+        raise UserError(
+            f"--engine-arg {NAME} must be the model's name on the server, not {name!r}."
+        )
+    if len(request.models) > 1:
+        raise UserError(
+            f"--engine-arg {NAME}={name} is one model's name, and {len(request.models)} are measured: "
+            "give one --model."
+        )
+    return name
+
+
+def _subject(
+    given: str, request: Request, found: Sequence[Capabilities], progress: Told
+) -> Subject:
+    # Weights are the server's affair: none is read here
+    trust = Trust(given in request.trust_remote_code, pickle=True)
+    try:
+        return resolve_subject(given, progress, trust)
+    except UserError as error:
+        if not all(one.chat for one in found):
+            raise
+        raise UserError(
+            f"{str(error).removesuffix('.')}; one that is known by its name on the server alone is "
+            "asked with --engine-arg api=chat."
+        ) from error

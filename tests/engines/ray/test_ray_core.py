@@ -1,0 +1,137 @@
+"""Two real Ray nodes on this machine, and a stage of a few lines in vLLM's place: what is streamed, and
+what is left when workers and nodes die."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bfpo_bench.engines.base import Failure
+from bfpo_bench.engines.ray.cluster import Cluster, Shape
+from bfpo_bench.engines.ray.core import Model, Pace, RayCore
+from bfpo_bench.engines.vllm_core import Ask
+
+pytest.importorskip("ray")
+
+POISON = 666
+"""A prompt that ends the worker that gets it."""
+
+
+def stand_in(folder: Path, seconds: float = 0.0) -> Callable[[Shape, Pace], Any]:
+    """In place of the pipeline: the answer is the prompt's first token, and `folder` has a file for each
+    worker, named by its process id."""
+
+    class Stage:
+        def __init__(self) -> None:
+            (folder / str(os.getpid())).touch()
+
+        def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+            time.sleep(seconds)
+            first = [int(prompt[0]) for prompt in batch["tokenized_prompt"]]
+            if POISON in first:
+                os._exit(1)
+            return {"number": batch["number"], "answer": [json.dumps(token) for token in first]}
+
+    def pipeline(shape: Shape, pace: Pace) -> Any:
+        import ray
+
+        return lambda dataset: dataset.map_batches(
+            Stage,
+            batch_size=pace.batch,
+            compute=ray.data.ActorPoolStrategy(
+                size=shape.workers, max_tasks_in_flight_per_actor=pace.batches
+            ),
+            num_cpus=1,
+            max_restarts=-1,
+            max_task_retries=0,
+        )
+
+    return pipeline
+
+
+def core(cluster: Cluster, pipeline: Callable[[Shape, Pace], Any], workers: int = 2) -> RayCore:
+    made = RayCore(
+        cluster, Shape(workers, "CPU", 1), Model("", "generate", {"max_num_seqs": 4}, {})
+    )
+    made._pipeline = pipeline  # type: ignore[method-assign]
+    return made
+
+
+def asks(tokens: list[int], taken: list[int] | None = None) -> Iterator[Ask[int]]:
+    for key, token in enumerate(tokens):
+        if taken is not None:
+            taken.append(key)
+        yield Ask(key, (token,), {})
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Any]:
+    from ray.cluster_utils import Cluster as Nodes
+
+    found = Nodes(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    for _ in range(2):
+        found.add_node(num_cpus=1)
+    yield found
+    found.shutdown()
+
+
+@pytest.fixture(scope="module")
+def cluster(nodes: Any) -> Iterator[Cluster]:
+    joined = Cluster.connect(nodes.address)
+    yield joined
+    joined.close()
+
+
+def test_every_request_is_answered_once(cluster: Cluster, tmp_path: Path) -> None:
+    """By both workers, and before the last request is taken: 300 in windows of 2 x 2 x 4 x 3 = 48."""
+    taken: list[int] = []
+    found, seen = {}, []
+    for key, answer in core(cluster, stand_in(tmp_path, 0.02)).stream(
+        asks(list(range(1000, 1300)), taken), 300
+    ):
+        assert key not in found
+        found[key] = int(answer)
+        seen.append(len(taken))
+    assert found == {key: 1000 + key for key in range(300)}
+    assert seen[0] < 150, "the first answer was there before half of the requests were read"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_one_that_kills_its_worker_fails_alone(cluster: Cluster, tmp_path: Path) -> None:
+    tokens = [POISON if i == 17 else i for i in range(40)]
+    made = core(cluster, stand_in(tmp_path))
+    found = list(made.stream(asks(tokens), 40))
+    assert sorted(key for key, _ in found) == list(range(40))
+    failed = [key for key, answer in found if isinstance(answer, Failure)]
+    assert failed == [17]
+    assert made.asked_again > 0
+
+
+def test_workers_that_all_die_at_once(cluster: Cluster, tmp_path: Path) -> None:
+    made = core(cluster, stand_in(tmp_path))
+    with pytest.raises(RuntimeError, match="none of the cluster's workers"):
+        list(made.stream(asks([POISON] * 4), 4))
+
+
+def test_a_node_that_is_lost(cluster: Cluster, nodes: Any, tmp_path: Path) -> None:
+    """Killed when a quarter is answered: all are answered once, the rest of them by the other node."""
+    found: dict[int, int] = {}
+    for key, answer in core(cluster, stand_in(tmp_path, 0.05)).stream(asks(list(range(400))), 400):
+        assert key not in found
+        found[key] = int(answer)
+        if len(found) == 100:
+            nodes.remove_node(nodes.list_all_nodes[-1], allow_graceful=False)
+    assert found == {key: key for key in range(400)}
+    assert len(cluster.nodes()) == 2, "the head, which has no CPU, and one that works"
+
+
+def test_no_node_is_left(cluster: Cluster, nodes: Any, tmp_path: Path) -> None:
+    nodes.remove_node(nodes.list_all_nodes[-1], allow_graceful=False)
+    with pytest.raises(RuntimeError, match="no node of the Ray cluster that lives has room"):
+        list(core(cluster, stand_in(tmp_path)).stream(asks([1]), 1))

@@ -1,0 +1,262 @@
+"""What the ray engine decides without a cluster: arguments, resources, rows, and who is answered."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bfpo_bench.engines.base import Remote
+from bfpo_bench.engines.ray.check import (
+    check_ray,
+    check_ray_asked,
+    devices,
+    on_ray,
+    worker_arguments,
+)
+from bfpo_bench.engines.ray.cluster import Node, Shape, shape
+from bfpo_bench.engines.ray.core import AT_ONCE, BATCH, Pace
+from bfpo_bench.engines.ray.feed import Ledger, table
+from bfpo_bench.engines.ray.nodes import Seen, check_nodes, look
+from bfpo_bench.engines.ray.rows import (
+    Chance,
+    Generating,
+    classified,
+    generated,
+    read_classified,
+    read_generated,
+    to_classify,
+)
+from bfpo_bench.engines.ray.setting import environment
+from bfpo_bench.engines.select import EngineChoice
+from bfpo_bench.engines.vllm_core import Ask
+from bfpo_bench.errors import UserError
+
+CPUS = (Node("a", "10.0.0.1", 2, 0), Node("b", "10.0.0.2", 4, 0))
+GPUS = (Node("a", "10.0.0.1", 64, 8, ("H100",)), Node("b", "10.0.0.2", 64, 8, ("H100",)))
+
+
+def asks(count: int) -> Iterator[Ask[int]]:
+    return (Ask(i, (1, 2, i), {"seed": i}) for i in range(count))
+
+
+class TestWhatIsAsked:
+    def test_workers_are_ours_and_the_rest_is_vllms(self) -> None:
+        given = {"workers": 3, "dtype": "float32"}
+        assert worker_arguments(given) == (3, {"dtype": "float32"})
+        assert worker_arguments({}) == (None, {})
+
+    @pytest.mark.parametrize("workers", [0, -1, 1.5, "2", True])
+    def test_no_such_number_of_workers(self, workers: Any) -> None:
+        with pytest.raises(UserError, match="workers must be a number of at least 1"):
+            worker_arguments({"workers": workers})
+
+    def test_replicas_are_workers(self) -> None:
+        with pytest.raises(UserError, match="workers=4"):
+            worker_arguments({"data_parallel_size": 4})
+
+    def test_devices_of_a_worker(self) -> None:
+        assert devices({}) == 1
+        assert devices({"tensor_parallel_size": 4, "pipeline_parallel_size": 2}) == 8
+        with pytest.raises(UserError, match="tensor_parallel_size"):
+            devices({"tensor_parallel_size": 0})
+
+    def test_without_ray(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+        with pytest.raises(UserError, match=r"pip install 'bfpo-bench\[ray\]'"):
+            check_ray({}, Remote())
+
+    @pytest.mark.parametrize("address", ["cluster", "ray://head:10001", "head:port", "head:99999"])
+    def test_no_address(self, address: str) -> None:
+        with pytest.raises(UserError, match="is not HOST:PORT"):
+            check_ray({}, Remote(ray_address=address))
+
+    def test_nobody_at_the_address(self) -> None:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            port = taken.getsockname()[1]
+            with pytest.raises(UserError, match=f"No Ray cluster answers at .*:{port}"):
+                check_ray({}, Remote(ray_address=f"127.0.0.1:{port}"))
+
+    def test_an_address_is_for_this_engine(self) -> None:
+        check_ray_asked("vllm", {}, None)
+        with pytest.raises(UserError, match="--ray-address head:6379 is for --engine ray"):
+            check_ray_asked("vllm", {}, "head:6379")
+
+    def test_judges_that_vllm_can_serve_run_there(self) -> None:
+        vllm, other = EngineChoice("vllm", "it can"), EngineChoice("transformers", "vLLM cannot")
+        assert on_ray(vllm, {}, Remote()).name == "ray"
+        assert on_ray(other, {}, Remote()) is other
+        assert on_ray(vllm, {}, None) is vllm
+
+
+class TestResources:
+    def test_one_worker_where_there_is_no_gpu(self) -> None:
+        assert shape(CPUS, None, 1) == Shape(1, "CPU", 1)
+
+    def test_all_gpus_by_default(self) -> None:
+        """16 GPUs are 16 workers, or 4 of 4."""
+        assert shape(GPUS, None, 1) == Shape(16, "GPU", 1)
+        assert shape(GPUS, None, 4) == Shape(4, "GPU", 4)
+
+    def test_more_than_there_is(self) -> None:
+        """6 CPUs; 7 workers of 1 do not fit."""
+        with pytest.raises(UserError, match=r"has 6 CPUs on 2 nodes.*give --engine-arg workers=6"):
+            shape(CPUS, 7, 1)
+        with pytest.raises(UserError, match=r"2 workers of 16 need 32"):
+            shape(GPUS, 2, 16)
+
+    def test_a_cluster_without_anything(self) -> None:
+        with pytest.raises(UserError, match="has 0 CPUs"):
+            shape([Node("head", "10.0.0.1", 0, 0)], None, 1)
+
+    def test_cores_are_shared(self) -> None:
+        """6 cores and 2 workers: 3 threads each."""
+        told = environment({"VLLM_CPU_KVCACHE_SPACE": "1"}, Shape(2, "CPU", 1), CPUS, eager=True)
+        assert told["OMP_NUM_THREADS"] == "3"
+        assert told["TORCHDYNAMO_DISABLE"] == "1"
+        assert told["VLLM_CPU_KVCACHE_SPACE"] == "1"
+
+    def test_keys_stay_here(self) -> None:
+        """Everybody on a cluster can read what its workers' environment is."""
+        given = {"VLLM_API_KEY": "secret", "HF_TOKEN": "secret", "VLLM_HOST_IP": "127.0.0.1"}
+        told = environment(given, Shape(1, "GPU", 2), GPUS, eager=False)
+        assert told == {"VLLM_ALLOW_LONG_MAX_MODEL_LEN": "1"}
+
+    def test_pace(self) -> None:
+        """128 sequences are 8 batches of 16, and 2 more wait; of 4 there is one batch of 4."""
+        assert Pace.usual({"max_num_seqs": 128}) == Pace(16, 10)
+        assert Pace.usual({"max_num_seqs": 4}) == Pace(4, 3)
+        assert Pace.usual({}) == Pace(BATCH, AT_ONCE // BATCH + 2)
+
+
+class TestNodes:
+    def seen(self, host: str = "10.0.0.1", **changed: Any) -> Seen:
+        versions = {"ray": "2.60.0", "torch": "2.13.0", "vllm": "0.32.0"}
+        return Seen(host, versions | changed, ())
+
+    def test_here(self, tmp_path: Path) -> None:
+        found = look("here", [str(tmp_path), str(tmp_path / "none")])
+        assert found.lacking == (str(tmp_path / "none"),)
+        assert found.versions["torch"] is not None
+
+    def test_equal_nodes(self) -> None:
+        assert check_nodes([self.seen(), self.seen("b")])["vllm"] == "0.32.0"
+
+    def test_a_node_without_the_model(self) -> None:
+        lacking = Seen("10.0.0.2", self.seen().versions, ("/models/m",))
+        with pytest.raises(
+            UserError, match=r"Node 10\.0\.0\.2 .* does not see /models/m: set HF_H"
+        ):
+            check_nodes([self.seen(), lacking])
+
+    def test_a_node_without_vllm(self) -> None:
+        with pytest.raises(UserError, match=r"Node b .* has no vLLM"):
+            check_nodes([self.seen(), self.seen("b", vllm=None)])
+
+    def test_nodes_that_differ(self) -> None:
+        with pytest.raises(UserError, match=r"different versions of vllm \(0.31.0, 0.32.0\)"):
+            check_nodes([self.seen(), self.seen("b", vllm="0.31.0")])
+
+
+class TestLedger:
+    def test_numbers_and_what_is_left(self) -> None:
+        ledger = Ledger(asks(5), window=100)
+        assert [number for number, _ in ledger.take(3)] == [0, 1, 2]
+        assert [number for number, _ in ledger.take(3)] == [3, 4]
+        assert ledger.take(3) == []
+        found = ledger.answered(3)
+        assert found is not None
+        assert found.key == 3
+        assert ledger.answered(3) is None, "a second answer is dropped"
+        assert [ask.key for ask in ledger.close()] == [0, 1, 2, 4]
+
+    def test_no_more_than_the_window(self) -> None:
+        """Rows 0-3 are in, and a window of 4 is full; the answer to row 0 makes room."""
+        ledger = Ledger(asks(10), window=4)
+        assert len(ledger.take(4)) == 4
+        taken: list[Any] = []
+        thread = Thread(target=lambda: taken.extend(ledger.take(4)))
+        thread.start()
+        thread.join(0.2)
+        assert thread.is_alive()
+        ledger.answered(0)
+        thread.join(10)
+        assert [number for number, _ in taken] == [4, 5, 6, 7]
+
+    def test_a_lost_row_holds_nothing_up(self) -> None:
+        """Row 0 never comes back; row 3 does, and so the window moves."""
+        ledger = Ledger(asks(10), window=4)
+        ledger.take(4)
+        ledger.answered(3)
+        assert len(ledger.take(4)) == 4
+
+    def test_silence_makes_room(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("bfpo_bench.engines.ray.feed.SILENCE_SECONDS", 0.05)
+        ledger = Ledger(asks(10), window=2)
+        ledger.take(2)
+        assert len(ledger.take(2)) == 2
+
+    def test_closed_it_hands_in_nothing(self) -> None:
+        ledger = Ledger(asks(10), window=2)
+        ledger.take(2)
+        taken: list[Any] = [None]
+        thread = Thread(target=lambda: taken.__setitem__(0, ledger.take(2)))
+        thread.start()
+        time.sleep(0.05)
+        ledger.close()
+        thread.join(10)
+        assert taken == [[]]
+
+    @given(st.lists(st.integers(0, 2**31 - 1), min_size=1), st.integers(0, 3))
+    def test_a_block_says_what_was_asked(self, prompt: list[int], scored: int) -> None:
+        params = {"temperature": 0.0, "stop_token_ids": [2, 3]}
+        row = table([(7, Ask("key", tuple(prompt), params))]).to_pylist()[0]
+        assert (row["number"], row["tokenized_prompt"], row["scored"]) == (7, prompt, 0)
+        assert json.loads(row["params"]) == params
+
+
+class TestRows:
+    def test_before_the_stage(self) -> None:
+        assert Generating(None)({"params": '{"seed": 1}'}) == {"sampling_params": {"seed": 1}}
+        assert Generating("/adapter")({"params": "{}"})["model"] == "/adapter"
+        assert to_classify({"params": '{"a": false}'}) == {"pooling_params": {"a": False}}
+
+    def test_after_generating(self) -> None:
+        row = {"number": 4, "scored": 0, "generated_tokens": [9, 8], "logprobs": None}
+        told = generated(row)
+        assert told["number"] == 4
+        assert read_generated(told["answer"]) == ((9, 8), {}, ())
+
+    def test_after_scoring(self) -> None:
+        """The prompt is 5 6 7 7, of which the last two are scored; the first token has no
+        log-probability. Keys may have become text, and other tokens' entries None."""
+
+        def place(token: int, logprob: float, rank: int) -> dict[str, Any]:
+            return {str(token): {"logprob": logprob, "rank": rank}, "999": None}
+
+        row = {
+            "number": 0,
+            "scored": 2,
+            "prompt_token_ids": [5, 6, 7, 7],
+            "generated_tokens": [1],
+            "logprobs": [{1: {"logprob": -0.5, "rank": 1}, 2: {"logprob": -2.0, "rank": 3}}],
+            "prompt_logprobs": [None, place(6, -1.0, 1), place(7, -3.0, 2), place(7, -0.25, 1)],
+        }
+        found = read_generated(generated(row)["answer"])
+        assert found.after == {1: Chance(-0.5, 1), 2: Chance(-2.0, 3)}
+        assert found.inside == (Chance(-3.0, 2), Chance(-0.25, 1))
+        cached = row | {"prompt_logprobs": [None, place(7, -0.25, 1)]}
+        assert read_generated(generated(cached)["answer"]).inside == (Chance(-0.25, 1),)
+
+    def test_after_classifying(self) -> None:
+        told = classified({"number": 1, "embeddings": [0.1, -2.5]})
+        assert read_classified(told["answer"]) == (0.1, -2.5)

@@ -1,0 +1,193 @@
+"""What a server is asked, and what its replies become: against a stand-in whose model is arithmetic."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from judge_server import Asked, Sent, sends
+from openai_server import (
+    HOSTED,
+    LLAMA_CPP,
+    STOP,
+    OpenAIServer,
+    Real,
+)
+from server_asking import connected, files, generated, prompts
+
+from bfpo_bench.engines.base import (
+    Failure,
+    Generation,
+    GenerationRequest,
+    Told,
+)
+from bfpo_bench.engines.select import load_engine
+from bfpo_bench.engines.server.engine import ServerEngine
+from bfpo_bench.errors import UserError
+
+HELLO = GenerationRequest((), 5, messages=({"role": "user", "content": "hello"},))
+
+
+@pytest.fixture(autouse=True)
+def _no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("BFPO_SERVER_API_KEY", "OPENAI_API_KEY"):
+        monkeypatch.delenv(variable, raising=False)
+
+
+class TestGenerate:
+    def test_token_ids_go_in_and_come_back(self) -> None:
+        """1 + 2 + 3 = 6, then 12, 24, 48, 96; 1 + 2 + 4 = 7, the stop token, is no part of it."""
+        with OpenAIServer() as server:
+            engine = load_engine("server", files(server.url))
+            requests = [GenerationRequest((1, 2, 3), 5), GenerationRequest((1, 2, 4), 5)]
+            assert dict(engine.generate(requests)) == {
+                0: Generation((6, 12, 24, 48, 96), "length"),
+                1: Generation((), "stop"),
+            }
+
+    def test_nothing_is_left_to_the_servers_own_defaults(self) -> None:
+        """vLLM fills what a request leaves out from the model's generation_config.json."""
+        with OpenAIServer() as server:
+            engine, before = connected(server.url), len(server.generated)
+            generated(engine, [GenerationRequest((1, 2, 3), 5, 0.7, 0.9, seed=11)])
+            body = server.generated[before].body
+        assert body == {
+            "model": "tiny",
+            "prompt": [1, 2, 3],
+            "max_tokens": 5,
+            "temperature": 0.7,
+            "top_p": 0.9,
+            "top_k": -1,
+            "min_p": 0.0,
+            "repetition_penalty": 1.0,
+            "presence_penalty": 0.0,
+            "frequency_penalty": 0.0,
+            "seed": 11,
+            "return_token_ids": True,
+            "stop_token_ids": [STOP],
+        }
+
+    def test_a_server_without_extensions_is_sent_none_and_tells_text(self) -> None:
+        with OpenAIServer(LLAMA_CPP) as server:
+            engine, before = connected(server.url), len(server.generated)
+            found = generated(engine, [GenerationRequest((1, 2, 3), 2)])
+            body = server.generated[before].body
+        assert found == [Generation((), "length", Told("<6><12>", 3, 2))]
+        assert not {"return_token_ids", "stop_token_ids"} & set(body)
+
+    def test_messages_go_to_the_chat(self) -> None:
+        with OpenAIServer(HOSTED) as server:
+            engine, before = connected(server.url), len(server.generated)
+            found = generated(engine, [HELLO])
+            asked = server.generated[before]
+        assert found == [Generation((), "stop", Told("You said: hello", 5, 3))]
+        assert asked.path == "/v1/chat/completions"
+        assert asked.body == {
+            "model": "tiny",
+            "messages": [{"role": "user", "content": "hello"}],
+            "max_tokens": 5,
+            "temperature": 0.0,
+            "seed": 0,
+        }
+
+    def test_a_model_that_takes_no_temperature_is_asked_without_and_it_is_told(self) -> None:
+        with OpenAIServer(HOSTED, refusing={"temperature", "seed"}) as server:
+            engine = connected(server.url)
+            found = generated(engine, [HELLO, HELLO])
+            assert all(isinstance(one, Generation) for one in found)
+            assert not {"temperature", "seed"} & set(server.generated[-1].body)
+            assert "temperature" in engine.describe()["left_out"]
+
+    def test_what_does_not_fit_the_window_is_not_asked(self) -> None:
+        """vLLM would shorten the answer to the 512 tokens of its window, without a word."""
+        with OpenAIServer() as server:
+            engine, before = connected(server.url), len(server.generated)
+            found = generated(
+                engine, [GenerationRequest((1,) * 500, 13), GenerationRequest((1,) * 500, 12)]
+            )
+            assert len(server.generated) == before + 1
+        assert found[0] == Failure(
+            f"it needs 513 tokens and the server {server.url} takes 512: start it with "
+            "--max-model-len 513"
+        )
+        assert isinstance(found[1], Generation)
+
+    def test_a_prompt_of_tokens_needs_a_server_that_takes_them(self) -> None:
+        with OpenAIServer(HOSTED) as server:
+            engine = connected(server.url)
+            with pytest.raises(UserError, match="takes no token ids as a prompt"):
+                generated(engine, prompts(1))
+
+
+def chatting(message: dict[str, Any], finish: str | None = "stop") -> Any:
+    """What chats are answered with once the server was looked at."""
+
+    def respond(asked: Asked, real: Real) -> Sent:
+        if asked.body.get("messages", [{}])[-1].get("content") != "hello":
+            return real(asked)
+        choice = {"index": 0, "message": {"role": "assistant"} | message, "finish_reason": finish}
+        return sends({"choices": [choice], "usage": {"prompt_tokens": 1, "completion_tokens": 2}})
+
+    return respond
+
+
+class TestWhatAChatSays:
+    @pytest.mark.parametrize(
+        ("message", "finish", "text"),
+        [
+            ({"content": ""}, "stop", ""),
+            ({"content": None, "refusal": "I will not."}, "stop", "I will not."),
+            ({"content": [{"type": "text", "text": "in "}, {"type": "text", "text": "parts"}]},
+             "stop", "in parts"),
+            ({"content": "7", "reasoning_content": "3 + 4"}, "stop",
+             "<think>\n3 + 4\n</think>\n\n7"),
+            ({"content": "7", "reasoning": "3 + 4"}, "stop", "<think>\n3 + 4\n</think>\n\n7"),
+            ({"content": None, "reasoning": "3 +"}, "length", "<think>\n3 +"),
+        ],
+    )  # fmt: skip
+    def test_its_text(self, message: dict[str, Any], finish: str, text: str) -> None:
+        with OpenAIServer(HOSTED, respond=chatting(message, finish)) as server:
+            found = generated(connected(server.url), [HELLO])[0]
+        assert isinstance(found, Generation)
+        assert found.told == Told(text, 1, 2)
+        assert found.finish_reason == finish
+
+    def test_reasoning_is_taken_away_again_before_a_judge_reads_it(self) -> None:
+        from bfpo_bench.judges.reasoning import strip_reasoning
+
+        message = {"content": "7", "reasoning": "3 + 4"}
+        with OpenAIServer(HOSTED, respond=chatting(message)) as server:
+            found = generated(connected(server.url), [HELLO])[0]
+        assert isinstance(found, Generation)
+        assert found.told is not None
+        answer = strip_reasoning(found.told.text)
+        assert (answer.text, answer.trace, answer.complete) == ("7", "3 + 4", True)
+
+    def test_an_answer_that_the_server_withholds_is_a_failure(self) -> None:
+        respond = chatting({"content": "half of"}, "content_filter")
+        with OpenAIServer(HOSTED, respond=respond) as server:
+            found = generated(connected(server.url), [HELLO])
+        assert found == [Failure("the server withheld the answer (content_filter)")]
+
+
+class TestDescribe:
+    def test_what_the_manifest_is_told(self) -> None:
+        with OpenAIServer() as server:
+            engine = connected(server.url)
+            generated(engine, prompts(3))
+            assert engine.describe() == {
+                "engine": "server",
+                "servers": [server.url],
+                "served": "tiny",
+                "software": "vllm 0.32.0",
+                "device": "server",
+                "dtype": None,
+                "versions": {"vllm": "0.32.0"},
+                "concurrency": {server.url: 8},
+                "retries": 0,
+            }
+            engine.close()
+
+    def test_arguments_are_checked_before_a_server_is_asked(self) -> None:
+        with pytest.raises(UserError, match="tensor_parallel_size"):
+            ServerEngine.connect(files("http://127.0.0.1:1/v1", tensor_parallel_size=2))

@@ -1,0 +1,150 @@
+"""One model, one command, four engines: the same answers, the same numbers, the same folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from bench import HEAD64, bench, start
+from vllm_server import VllmServer, serve
+
+from bfpo_bench.engines.subject import load_tokenizer, resolve_subject
+from bfpo_bench.runs.folder import RunFolder
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+
+LIMIT = 12
+TASKS = "bfpo_xstest_safe,bfpo_simplesafetytests,bfpo_crows_pairs"
+COMMAND = (
+    *("run", "--model", HEAD64, "--tasks", TASKS, "--limit", str(LIMIT)),
+    *("--max-new-tokens", "48"),
+)
+GENERATED = 2 * LIMIT
+ENGINES = ("transformers", "vllm", "server", "ray")
+
+
+@pytest.fixture(scope="module")
+def server(hub: str) -> Iterator[VllmServer]:
+    with serve(HEAD64) as running:
+        yield running
+
+
+def engine(name: str, server: VllmServer) -> tuple[str, ...]:
+    """The options that choose it."""
+    more = {
+        "server": ("--server", server.url),
+        "ray": ("--engine-arg", "workers=2"),
+    }
+    return ("--engine", name, *more.get(name, ()))
+
+
+@pytest.fixture(scope="module")
+def runs(server: VllmServer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunFolder]:
+    """The run on each engine, in a folder of its own."""
+    found = {}
+    for name in ENGINES:
+        cwd = tmp_path_factory.mktemp(name)
+        done = bench(*COMMAND, *engine(name, server), cwd=cwd)
+        assert done.returncode == 0, done.stderr
+        [folder] = (cwd / "runs").iterdir()
+        found[name] = RunFolder(folder)
+    return found
+
+
+def answers(run: RunFolder) -> dict[Any, str]:
+    return {r.key: r.response for r in run.responses()}
+
+
+def likelihoods(run: RunFolder) -> dict[Any, tuple[float, bool]]:
+    return {s.key: (s.logprob, s.greedy) for s in run.likelihoods()}
+
+
+def files(run: RunFolder) -> set[str]:
+    """Of a run, but for logs and what names a moment."""
+    found = (p.relative_to(run.path) for p in run.path.rglob("*") if p.is_file())
+    return {str(p) for p in found if p.parts[0] != "logs" and not p.name.startswith(".")}
+
+
+@pytest.mark.parametrize("name", ENGINES[1:])
+def test_an_engine_says_what_transformers_says(runs: dict[str, RunFolder], name: str) -> None:
+    """Greedy responses are equal in their first 16 tokens in at least 9 of 10; where two tokens are
+    nearly as likely, another order of sums may choose the other. Log-probabilities agree to 1e-3."""
+    tokenizer = load_tokenizer(resolve_subject(HEAD64).base.materialise())
+    mine, reference = answers(runs[name]), answers(runs["transformers"])
+    assert mine.keys() == reference.keys()
+    assert len(mine) == GENERATED
+    equal = [
+        tokenizer.encode(mine[key])[:16] == tokenizer.encode(reference[key])[:16] for key in mine
+    ]
+    assert sum(equal) >= 0.9 * len(equal)
+    scored, known = likelihoods(runs[name]), likelihoods(runs["transformers"])
+    assert scored.keys() == known.keys()
+    assert scored
+    for key, (logprob, greedy) in scored.items():
+        assert logprob == pytest.approx(known[key][0], abs=1e-3)
+        assert greedy == known[key][1]
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_every_engine_leaves_the_same_run(runs: dict[str, RunFolder], name: str) -> None:
+    """The same run id, files, settings and comparability key, and every request answered once."""
+    run, reference = runs[name], runs["transformers"]
+    assert run.path.name == reference.path.name
+    assert files(run) == files(reference)
+    mine, other = run.manifest(), reference.manifest()
+    assert mine is not None
+    assert other is not None
+    assert (mine.settings, mine.model) == (other.settings, other.model)
+    assert mine.comparability_key == other.comparability_key
+    assert {r.engine for r in run.responses()} == {name}
+    lines = run.responses_file.read_bytes().splitlines()
+    assert len(lines) == GENERATED
+
+
+def kill_after(lines: int, command: tuple[str, ...], cwd: Path) -> None:
+    """Start the command and kill all of it when so many responses are stored."""
+    running = start(*command, cwd=cwd)
+    family = psutil.Process(running.pid)
+    while not (stored := list(cwd.glob("runs/*/responses.jsonl"))) or (
+        stored[0].read_bytes().count(b"\n") < lines
+    ):
+        assert running.poll() is None, running.communicate()[1]
+        time.sleep(0.002)
+    stages = family.children(recursive=True)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.communicate()
+    assert psutil.wait_procs(stages, timeout=30)[1] == []
+
+
+def test_a_run_begun_on_one_engine_is_finished_on_another(
+    runs: dict[str, RunFolder], server: VllmServer, tmp_path: Path
+) -> None:
+    """Begun on transformers and killed, gone on with on the server and killed, finished on Ray."""
+    one_by_one = ("--engine", "transformers", "--engine-arg", "batch_size=1")
+    kill_after(3, (*COMMAND, *one_by_one), tmp_path)
+    slowly = (*engine("server", server), "--engine-arg", "concurrency=1")
+    kill_after(9, (*COMMAND, *slowly), tmp_path)
+    done = bench(*COMMAND, *engine("ray", server), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+    [folder] = (tmp_path / "runs").iterdir()
+    run = RunFolder(folder)
+    assert folder.name == runs["transformers"].path.name
+    assert files(run) == files(runs["transformers"])
+    keys = [json.loads(line) for line in run.responses_file.read_text().splitlines()]
+    assert max(Counter((k["task"], k["doc_id"]) for k in keys).values()) == 1
+    assert len(keys) == GENERATED
+    assert {k["engine"] for k in keys} == {"transformers", "server", "ray"}
+    mine, other = run.manifest(), runs["ray"].manifest()
+    assert mine is not None
+    assert other is not None
+    assert mine.comparability_key == other.comparability_key
+    assert [s["engine"] for s in mine.sessions] == ["transformers", "server", "ray"]
