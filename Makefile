@@ -21,9 +21,10 @@ help:  ## print this list
 demo: $(VENV)/.stamp-run  ## train a small model, measure it, show the leaderboard
 	$(BIN)/bfpo-bench demo
 
-# Two files of tests at a time, each with one thread: two at a time with two each are slower.
-test: $(VENV)/.stamp-dev $(VENV)/.stamp-vllm  ## run every test (those of vLLM where it can run)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+# Two files of tests at a time, each with one thread: two at a time with two each are slower. The
+# order of files is that of tests/conftest.py, the longest first. LONG=1 adds the tests marked long.
+test: $(VENV)/.stamp-dev $(VENV)/.stamp-vllm  ## run every test (those of vLLM where it can run; LONG=1: the long ones too)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(if $(LONG),--long)
 
 lint: $(VENV)/.stamp-dev  ## check style and types
 	$(BIN)/ruff check .

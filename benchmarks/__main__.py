@@ -4,7 +4,7 @@
 
 Each script runs in a process of its own, prints its tables, and writes all its figures to
 `FOLDER/NAME.json`; a table of all ratios comes last. Where HF_ENDPOINT is not set, the stand-in for
-the hub of ../shared is started; what needs it, or vLLM, TRL or Chromium, is left out with the reason where
+the hub of ../shared is started; what needs it, or vLLM, Ray, TRL or Chromium, is left out with the reason where
 there is none. `--quick` shows in minutes that everything runs: its figures say little.
 """
 
@@ -33,7 +33,7 @@ CHAT = "fixtures/rambler-9M"
 
 @dataclass(frozen=True)
 class Entry:
-    """One call of a script. `needs` names what a laptop may lack: hub, vllm, trl or chromium."""
+    """One call of a script. `needs` names what a laptop may lack: hub, vllm, ray, trl or chromium."""
 
     script: str
     arguments: str = ""
@@ -71,6 +71,7 @@ ENTRIES = {
         f"--model {REAL} --prompts 8 --single 4 --new-tokens 16 --repeats 1 --batch 1 --engine vllm",
         ("hub", "vllm"),
     ),
+    "scale": Entry("scale", "", "--requests 64 --new-tokens 8 --repeats 1", ("hub", "vllm", "ray")),
     "report": Entry("report", "", "--models 2 --responses 200 --repeats 1", ("chromium",)),
     "growth": Entry("growth", "--sizes 1000,10000", "--sizes 50,100"),
     "judging": Entry("judging", "", "--responses 16 --single 4 --repeats 1", ("hub",)),
@@ -116,6 +117,8 @@ def lacking(entry: Entry, has_hub: bool) -> str | None:
         return "needs HF_ENDPOINT, or the stand-in for the hub in ../shared"
     if "trl" in entry.needs and find_spec("trl") is None:
         return "needs TRL: pip install -e '.[train]'"
+    if "ray" in entry.needs and find_spec("ray") is None:
+        return "needs Ray: pip install -e '.[ray]'"
     if "chromium" in entry.needs and (
         shutil.which("chromium") is None or find_spec("playwright") is None
     ):
