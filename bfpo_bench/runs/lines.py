@@ -1,233 +1,188 @@
-"""Many requests to some servers: each to the one with most room, again where that may help."""
+"""The stored lines of several files in one order, by where each lies: their texts stay on the disk."""
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+import mmap
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
-from bfpo_bench.api.faults import Transient, Unanswered
-from bfpo_bench.api.patience import Patience
-from bfpo_bench.api.retry import retrying
-from bfpo_bench.engines.base import Failure
-from bfpo_bench.engines.server.upstream import Upstream
-from bfpo_bench.engines.server.wire import Body, Got
+import msgspec
+
 from bfpo_bench.errors import UserError
+from bfpo_bench.runs import jsonl
 
-_FIRST_MISSES = 3
-"""Requests that the servers do not take, before they ever took one, after which all are given up."""
-_TICK = 0.001
-"""Seconds by which timers may be early."""
+if TYPE_CHECKING:
+    import numpy as np
 
-K = TypeVar("K")
-T = TypeVar("T")
+# Task, document and part of a line are one number, in whose order lines stand
+_PART_BITS, _TASK_BITS = 15, 10
+_TASK_SHIFT = 63 - _TASK_BITS
+_Document = Annotated[int, msgspec.Meta(ge=0, lt=1 << (_TASK_SHIFT - _PART_BITS))]
+_Part = Annotated[int, msgspec.Meta(ge=0, lt=1 << _PART_BITS)]
+_Hash = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
 
 
-class ServersLost(Exception):
-    """No server answers any more. What came before is good; asking again later may succeed."""
+class ResponseLine(msgspec.Struct, gc=False):
+    """What tells responses apart; the part of a document is its sample."""
+
+    task: str
+    doc_id: _Document
+    text_hash: _Hash
+    part: _Part = msgspec.field(name="sample")
+
+
+class LikelihoodLine(msgspec.Struct, gc=False):
+    """What tells log-likelihoods apart; the part of a document is the choice."""
+
+    task: str
+    doc_id: _Document
+    part: _Part = msgspec.field(name="choice")
+
+
+class VerdictLine(msgspec.Struct, gc=False):
+    """What tells verdicts apart, and whether one is to be asked again."""
+
+    task: str
+    doc_id: _Document
+    text_hash: _Hash
+    part: _Part = msgspec.field(name="sample")
+    fault: bool = False
 
 
 @dataclass(frozen=True)
-class Ask(Generic[K, T]):
-    """`read` makes of a reply's body what is wanted of it, and raises Transient or Unanswered."""
+class Lines:
+    """Lines of `paths`, as arrays of one length: `keys` (int64: task, document, part), `hashes` of
+    texts (uint64, 0 where a line has none), `faults` (bool), `files` (place in `paths`), `starts` and
+    `sizes` in bytes. In the order of their keys, but for what `read_lines` gives."""
 
-    key: K
-    path: str
-    body: Body
-    read: Callable[[bytes], Got[T]]
+    paths: tuple[Path, ...]
+    keys: np.ndarray
+    hashes: np.ndarray
+    faults: np.ndarray
+    files: np.ndarray
+    starts: np.ndarray
+    sizes: np.ndarray
 
+    def __len__(self) -> int:
+        return len(self.keys)
 
-class Crowd:
-    """The servers, and what was learnt of them."""
+    def __iter__(self) -> Iterator[bytes]:
+        """Each line as it is stored."""
+        with ExitStack() as stack:
+            maps = [_mapped(path, stack) for path in self.paths]
+            found = zip(self.files.tolist(), self.starts.tolist(), self.sizes.tolist(), strict=True)
+            for file, start, size in found:
+                yield maps[file][start : start + size]
 
-    def __init__(self, upstreams: Sequence[Upstream], patience: Patience) -> None:
-        self.upstreams, self._patience = upstreams, patience
-        self.repeated = 0
-        self.known: Ask[Any, Any] | None = None
-        """A request that was answered before: whether it still is tells servers from requests."""
-        self.misses = 0
+    def where(self, chosen: np.ndarray) -> Lines:
+        """Those at the places `chosen` (indices, or a mask), in that order."""
+        arrays = ("keys", "hashes", "faults", "files", "starts", "sizes")
+        return replace(self, **{name: getattr(self, name)[chosen] for name in arrays})
 
-    @property
-    def retries(self) -> int:
-        """How many requests were sent again."""
-        return self.repeated + sum(u.resent for u in self.upstreams)
+    def once(self, *, last: bool) -> Lines:
+        """In order of their keys, of several with one key the last or the first."""
+        import numpy as np
 
-    def stream(self, asks: Iterable[Ask[K, T]]) -> Generator[tuple[K, T | Failure], None, None]:
-        """Each key with what came of it, as it comes; `asks` is read no further than there is room.
+        order = np.argsort(self.keys, kind="stable")
+        keys = self.keys[order]
+        differs = keys[1:] != keys[:-1]
+        edge = np.ones(min(1, len(keys)), bool)
+        kept = np.concatenate([differs, edge] if last else [edge, differs])
+        return self.where(order[kept])
 
-        The first request goes alone: a wrong key, model or address shows at it. Raises UserError for
-        what no further request would mend, and ServersLost when all servers are gone, after what came
-        before. Whoever stops iterating early leaves nothing behind.
-        """
-        waiting = iter(asks)
-        with asyncio.Runner() as runner:
-            stream: _Stream[K, T] = _Stream(self, self._patience, waiting)
-            try:
-                while done := runner.run(stream.step()):
-                    yield from stream.settled(done)
-            finally:
-                runner.run(stream.close())
+    def task(self, place: int) -> Lines:
+        """Those of one task, by its place in the run's tasks."""
+        import numpy as np
 
+        start, end = np.searchsorted(self.keys, [place << _TASK_SHIFT, (place + 1) << _TASK_SHIFT])
+        return self.where(np.arange(start, end))
 
-class _Stream(Generic[K, T]):
-    """The requests under way."""
+    def documents(self) -> np.ndarray:
+        """The sorted documents of one task's lines, each once."""
+        import numpy as np
 
-    def __init__(self, crowd: Crowd, patience: Patience, waiting: Iterator[Ask[K, T]]) -> None:
-        self._crowd, self._waiting = crowd, waiting
-        self._upstreams = crowd.upstreams
-        # Whether a server is there is seen to by `_reached`
-        self._again = retrying(patience, lambda: False, self._count)
-        self._tasks: dict[asyncio.Task[T | Failure], K] = {}
-        self._done: list[asyncio.Task[T | Failure]] = []
-        self._queue: deque[asyncio.Future[None]] = deque()
-        self._opened = False
+        mask = (1 << _TASK_SHIFT) - 1
+        found: np.ndarray = np.unique((self.keys & mask) >> _PART_BITS)
+        return found
 
-    def _count(self) -> None:
-        self._crowd.repeated += 1
+    def matching(self, responses: Lines) -> Lines:
+        """Of verdicts those on texts of `responses`, of several on one text the last."""
+        import numpy as np
 
-    async def step(self) -> list[asyncio.Task[T | Failure]]:
-        """Send what may be sent, and wait until something is over; -> that, nothing at the end."""
-        if not self._opened:
-            self._opened = True
-            self._progress = asyncio.Event()
-            self._proving = asyncio.Lock()
-            for upstream in self._upstreams:
-                upstream.open()
-        while len(self._tasks) < self._room() and (ask := next(self._waiting, None)) is not None:
-            task = asyncio.create_task(self._ask(ask))
-            self._tasks[task] = ask.key
-            task.add_done_callback(self._over)
-        if not self._tasks:
-            return []
-        await self._progress.wait()
-        self._progress.clear()
-        done, self._done = self._done, []
-        return done
-
-    def _over(self, task: asyncio.Task[T | Failure]) -> None:
-        self._done.append(task)
-        self._progress.set()
-
-    def _room(self) -> int:
-        if self._crowd.known is None:
-            return 1
-        return sum(u.level.limit for u in self._upstreams)
-
-    def settled(self, done: Sequence[asyncio.Task[T | Failure]]) -> Iterator[tuple[K, T | Failure]]:
-        """What came of them. Raises what stops everything, after the rest was handed out."""
-        fatal: BaseException | None = None
-        for task in done:
-            key = self._tasks.pop(task)
-            error = task.exception()
-            if error is None:
-                yield key, task.result()
-            else:
-                fatal = fatal or error
-        if fatal is not None:
-            raise fatal
-
-    async def _ask(self, ask: Ask[K, T]) -> T | Failure:
-        """Raises UserError and ServersLost."""
-        try:
-            value: T = await self._again(self._reached, ask)
-        except Unanswered as error:
-            self._refused(error)
-            return Failure(str(error))
-        except Transient as error:
-            if self._crowd.known is None:
-                raise self._unusable(str(error)) from None
-            if not await self._answering():
-                raise self._lost() from None
-            return Failure(f"the server gave no answer: {error}")
-        if self._crowd.known is None:
-            self._crowd.known = ask
-        return value
-
-    async def _reached(self, ask: Ask[K, T]) -> T:
-        """The answer of one server. One that is not there is no attempt: the next is asked.
-
-        Raises Transient and Unanswered of this request, UserError and ServersLost of them all.
-        """
-        while True:
-            upstream = await self._free()
-            upstream.under_way += 1
-            sent = _now()
-            try:
-                got = ask.read(await upstream.post(ask.path, ask.body))
-            except Transient as error:
-                upstream.missed(error, _now(), sent)
-                asyncio.get_running_loop().call_at(upstream.closed_until + _TICK, self._wake)
-                if not error.unreachable:
-                    raise
-                self._count()
-            else:
-                upstream.succeeded(_now(), got.tokens)
-                return got.value
-            finally:
-                upstream.under_way -= 1
-                self._wake()
-
-    async def _free(self) -> Upstream:
-        """The server with most room, once there is one. Raises when all are lost."""
-        while True:
-            if all(u.lost for u in self._upstreams):
-                raise self._lost()
-            now = _now()
-            best = max(self._upstreams, key=lambda u: u.room(now))
-            if best.room(now) > 0:
-                return best
-            future = asyncio.get_running_loop().create_future()
-            self._queue.append(future)
-            await future
-
-    def _wake(self) -> None:
-        """There may be room for the one that waits longest."""
-        lost, now = all(u.lost for u in self._upstreams), _now()
-        room = sum(max(0, u.room(now)) for u in self._upstreams)
-        while self._queue and (lost or room > 0):
-            future = self._queue.popleft()
-            if not future.done():
-                future.set_result(None)
-                room -= 1
-
-    async def _answering(self) -> bool:
-        """Whether the servers still answer what they answered before, or fail at everything now."""
-        async with self._proving:
-            try:
-                await self._again(self._reached, self._crowd.known)
-            except (Transient, Unanswered):
-                return False
-            return True
-
-    def _refused(self, error: Unanswered) -> None:
-        """Raises UserError where requests were refused from the beginning on."""
-        if self._crowd.known is None:
-            self._crowd.misses += 1
-            if self._crowd.misses >= _FIRST_MISSES:
-                raise self._unusable(str(error))
-
-    def _unusable(self, reason: str) -> UserError:
-        return UserError(
-            f"The server {self._upstreams[0].url} cannot be used ({reason}): see to it, or name "
-            "another with --server."
-        )
-
-    def _lost(self) -> Exception:
-        if self._crowd.known is None:
-            return self._unusable(self._upstreams[0].failed)
-        named = "; ".join(f"{u.url}: {u.failed}" for u in self._upstreams)
-        servers = "server does" if len(self._upstreams) == 1 else "servers do"
-        return ServersLost(f"the {servers} not answer any more ({named})")
-
-    async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        for upstream in self._upstreams:
-            await upstream.close()
+        if not len(responses) or not len(self):
+            return self.where(np.zeros(0, np.int64))
+        places = np.minimum(np.searchsorted(responses.keys, self.keys), len(responses) - 1)
+        fits = (responses.keys[places] == self.keys) & (responses.hashes[places] == self.hashes)
+        return self.where(fits).once(last=True)
 
 
-def _now() -> float:
-    return asyncio.get_running_loop().time()
+def _mapped(path: Path, stack: ExitStack) -> Any:
+    if not path.exists() or path.stat().st_size == 0:
+        return b""
+    with path.open("rb") as file:
+        return stack.enter_context(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+def read_lines(path: Path, kind: type[Any], tasks: Mapping[str, int]) -> Lines:
+    """The file's lines as they stand; none where it does not exist. `tasks`: name -> place.
+
+    Raises UserError for a damaged line, and for one of another task.
+    """
+    import numpy as np
+
+    keys, hashes, faults = array("q"), array("Q"), bytearray()
+    starts, sizes, at = array("q"), array("q"), 0
+    for one, line in jsonl.read_lines_as(path, kind):
+        if one.task not in tasks:
+            raise UserError(
+                f"{path} holds a line of {one.task[:100]!r}, which is no task of its run: move the "
+                "folder away and give its command again."
+            )
+        keys.append(tasks[one.task] << _TASK_SHIFT | one.doc_id << _PART_BITS | one.part)
+        hashes.append(int(getattr(one, "text_hash", "0"), 16))
+        faults.append(getattr(one, "fault", False))
+        starts.append(at)
+        sizes.append(len(line))
+        at += len(line)
+    return Lines(
+        paths=(path,),
+        keys=np.frombuffer(keys, np.int64),
+        hashes=np.frombuffer(hashes, np.uint64),
+        faults=np.frombuffer(faults, bool),
+        files=np.zeros(len(keys), np.int32),
+        starts=np.frombuffer(starts, np.int64),
+        sizes=np.frombuffer(sizes, np.int64),
+    )
+
+
+def joined(parts: Sequence[Lines]) -> Lines:
+    """The lines of all `parts` in the order of their keys, of which no two have the same."""
+    import numpy as np
+
+    def column(name: str) -> np.ndarray:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    counts = np.cumsum([0, *(len(part.paths) for part in parts)])
+    files = [part.files + count for part, count in zip(parts, counts[:-1], strict=True)]
+    whole = Lines(
+        paths=tuple(path for part in parts for path in part.paths),
+        keys=column("keys"),
+        hashes=column("hashes"),
+        faults=column("faults"),
+        files=np.concatenate(files),
+        starts=column("starts"),
+        sizes=column("sizes"),
+    )
+    return whole.once(last=False)
+
+
+def equal(one: Lines, other: Lines) -> bool:
+    """Whether both are the same lines."""
+    import numpy as np
+
+    same = np.array_equal(one.keys, other.keys) and np.array_equal(one.sizes, other.sizes)
+    return same and all(a == b for a, b in zip(one, other, strict=True))

@@ -1,143 +1,243 @@
-"""One of the servers that are asked: its connections, how much it takes, and whether it is there."""
+"""Shards become one run: held against each other first, and written in one step."""
 
 from __future__ import annotations
 
-import asyncio
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
-import httpx
-import msgspec
-
-from bfpo_bench.api.faults import Transient, Unanswered, meaning, read_failure
-from bfpo_bench.api.key import Key
-from bfpo_bench.api.patience import Patience
-from bfpo_bench.api.retry import pause
-from bfpo_bench.engines.server.level import Level
-from bfpo_bench.engines.server.party import SUBJECT
-from bfpo_bench.engines.server.wire import Body, Form
-from bfpo_bench.errors import UserError, first_line
-
-_MISSES = 8
-"""Requests that fail in a row before the server gets no more for a while: it fails faster than the
-others answer, and would draw all requests to itself."""
-_KEEP_ALIVE = 4.0
-"""Seconds that a connection waits for its next request: uvicorn, which most servers run on, ends it
-after five."""
+from bfpo_bench.errors import UserError
+from bfpo_bench.runs.folder import RunFolder
+from bfpo_bench.runs.identity import digest
+from bfpo_bench.runs.jsonl import write_atomically
+from bfpo_bench.runs.lines import Lines, equal, joined
+from bfpo_bench.runs.manifest import Manifest
+from bfpo_bench.runs.parts import Contents, Needed, StoredShard, contents, listed, shortfall
+from bfpo_bench.runs.shard import Shard
 
 
-class Upstream:
-    """`post` only between `open` and `close`, in one event loop; what was learnt outlasts that.
+def check_alike(shards: Sequence[StoredShard]) -> None:
+    """Raises UserError unless they are all the shards of one run, made in one way of one data.
 
-    `under_way` counts the requests that are at the server now.
+    Each sentence names the folder that differs from the first.
     """
+    first = shards[0]
+    for one in shards[1:]:
+        if one.manifest.run_id != first.manifest.run_id:
+            raise UserError(
+                f"{one.path} is a shard of {one.manifest.run_id} and {first.path} of "
+                f"{first.manifest.run_id}: merge each run by itself."
+            )
+        if one.shard.count != first.shard.count:
+            raise UserError(
+                f"{one.path} is one of {one.shard.count} shards and {first.path} one of "
+                f"{first.shard.count}: name those of one number alone."
+            )
+    _check_numbers(shards)
+    for one in shards[1:]:
+        if (how := _difference(first, one)) is not None:
+            raise UserError(
+                f"{one.path} does not go with {first.path} ({how}): move the one that is wrong away "
+                "and give its command again."
+            )
 
-    def __init__(self, url: str, model: str, key: Key, most: int, patience: Patience) -> None:
-        self.url, self._model, self._key, self._patience = url, model, key, patience
-        self.level = Level(most)
-        self.form = Form()
-        self.under_way = 0
-        self.answered = False
-        self.resent = 0
-        """Requests that were sent again in another form."""
-        self.failed = "it was not asked"
-        """The last failure, in words."""
-        self.closings = 0
-        """How often in a row it was given up for a while."""
-        self.closed_until = 0.0
-        self._misses = 0
-        self._idle: list[httpx.AsyncClient] = []
-        """Each with one connection: a pool of httpx looks through all of its own at every request."""
-        self._trusted = httpx.create_ssl_context()
 
-    def open(self) -> None:
-        self.closed_until = 0.0
-
-    async def close(self) -> None:
-        while self._idle:
-            await self._idle.pop().aclose()
-
-    def _connection(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(
-            headers={"Content-Type": "application/json", **self._key.headers()},
-            # The answer's time is limited as a whole: a byte now and then is no sign of life
-            timeout=httpx.Timeout(None, connect=self._patience.connecting),
-            limits=httpx.Limits(max_connections=1, keepalive_expiry=_KEEP_ALIVE),
-            verify=self._trusted,
+def _check_numbers(shards: Sequence[StoredShard]) -> None:
+    first = shards[0]
+    there: dict[int, StoredShard] = {}
+    for one in shards:
+        if (twice := there.setdefault(one.shard.number, one)) is not one:
+            raise UserError(
+                f"{twice.path} and {one.path} are both shard {one.shard}: leave one out."
+            )
+    count = first.shard.count
+    missing = [str(Shard(n, count)) for n in range(1, count + 1) if n not in there]
+    if missing:
+        raise UserError(
+            f"{first.manifest.run_id} lacks shard {listed(missing)}: give the command of {first.path} "
+            f"with --shard {missing[0]}, or name the folder."
         )
 
-    def room(self, now: float) -> int:
-        """How many more requests it may get at `now`; one, once it failed, to see whether it is back."""
-        if now < self.closed_until:
-            return 0
-        return (1 if self.closings else self.level.limit) - self.under_way
 
-    @property
-    def lost(self) -> bool:
-        """Whether it has been away for as long as it is waited for."""
-        patience = self._patience
-        most = patience.attempts if self.answered else patience.unreachable_attempts
-        return self.closings >= most
+def _difference(first: StoredShard, one: StoredShard) -> str | None:
+    """How `one` differs from the first shard; None where it does not."""
+    ours, theirs = first.manifest, one.manifest
+    for key in type(ours.model).model_fields:
+        if getattr(ours.model, key) != getattr(theirs.model, key):
+            return f"another {key} of the model"
+    for key in type(ours.settings).model_fields:
+        a, b = getattr(ours.settings, key), getattr(theirs.settings, key)
+        if digest(a) != digest(b):
+            return f"{key}: {str(b)[:60]} there, {str(a)[:60]} here"
+    for key in ("suite", "judges", "baseline", "allow_drift"):
+        a, b = getattr(ours.request, key), getattr(theirs.request, key)
+        if a != b:
+            return f"{key} as its command had them: {_shown(b)} there, {_shown(a)} here"
+    if (versions := _versions(one)) != _versions(first):
+        return f"bfpo-bench {listed(versions)} there, {listed(_versions(first))} here"
+    return _data(first, one)
 
-    def succeeded(self, now: float, tokens: int) -> None:
-        self.answered = True
-        self.closings = self._misses = 0
-        self.level.answered(now, tokens)
 
-    def missed(self, error: Transient, now: float, sent: float) -> None:
-        """A request that was sent at `sent` got no answer."""
-        self.failed = str(error)
-        if error.pushed_back or error.silent:
-            self.level.pushed_back(now, sent)
-        if error.pushed_back:
-            wait = min(error.retry_after or 0.0, self._patience.longest_wait)
-            self.closed_until = max(self.closed_until, now + wait)
-            return
-        self._misses += 1
-        # What was sent before it was given up says nothing new
-        if (error.unreachable or self._misses >= _MISSES) and now >= self.closed_until:
-            self.closings += 1
-            self.closed_until = now + pause(self._patience, self.closings, None)
+def _shown(value: Any) -> str:
+    words = " ".join(value) if isinstance(value, tuple) else str(value)
+    return words[:60] or "none"
 
-    async def post(self, path: str, body: Body) -> bytes:
-        """The reply's body.
 
-        Raises Transient where asking again may help, Unanswered where this request gets no answer,
-        UserError where none would.
-        """
-        while True:
-            shaped = self.form.of(body)
-            response = await self._post(path, shaped)
-            if response.is_success:
-                return response.content
-            failure = read_failure(response.status_code, response.headers, response.text, self._key)
-            form = self.form.after(failure, shaped)
-            if form == self.form:
-                found = meaning(failure, SUBJECT, self.url, self._model, answered=self.answered)
-                if isinstance(found, Unanswered):
-                    self.failed = str(found)
-                raise found
-            self.form = form
-            self.resent += 1
+def _versions(shard: StoredShard) -> list[str]:
+    told = (s.get("versions", {}).get("bfpo-bench") for s in shard.manifest.sessions)
+    return sorted({str(version) for version in told if version})
 
-    async def _post(self, path: str, body: Body) -> httpx.Response:
-        answering = self._patience.answering
-        client = self._idle.pop() if self._idle else self._connection()
-        try:
-            async with asyncio.timeout(answering):
-                return await client.post(self.url + path, content=msgspec.json.encode(body))
-        except TimeoutError:
-            raise Transient(f"it was silent for {answering:g} seconds", silent=True) from None
-        except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+
+def _data(first: StoredShard, one: StoredShard) -> str | None:
+    ours, theirs = first.manifest.data, one.manifest.data
+    for task in first.places:
+        a, b = ours.get(task), theirs.get(task)
+        if a is None or b is None or a == b:
+            continue
+        keys = ("fingerprint", "revision", *a)
+        key = next(k for k in keys if a.get(k) != b.get(k))
+        return (
+            f"the {key} of {task}'s data: {str(b.get(key))[:12]} there, {str(a.get(key))[:12]} here"
+        )
+    return None
+
+
+def check_failed(shards: Sequence[StoredShard]) -> dict[str, str]:
+    """Task -> why it could not be asked, of those that no shard could ask.
+
+    Raises UserError for one that some shards could.
+    """
+    failed = [one.failed for one in shards]
+    common = {t: why for t, why in failed[0].items() if all(t in other for other in failed)}
+    for one in shards:
+        for task, why in one.failed.items():
+            if task not in common:
+                raise UserError(
+                    f"{one.path} lacks {task}, which others have ({why.rstrip('.')}): finish it "
+                    f"with `{one.command}`."
+                )
+    return common
+
+
+def check_judges(shards: Sequence[StoredShard], now: Mapping[str, dict[str, Any]]) -> None:
+    """`now`: judge key -> what its verdicts depend on. Raises UserError for a shard whose verdicts
+    are of other judges, or of other versions of them."""
+    for one in shards:
+        for key, identity in now.items():
+            then = one.manifest.judges.get(key)
+            if then is None:
+                raise UserError(
+                    f"{one.path} has no verdicts of {key}: finish it with `{one.command}`."
+                )
+            if digest(then) != digest(identity):
+                keys = [*identity, *then]
+                how = next(k for k in keys if digest(then.get(k)) != digest(identity.get(k)))
+                raise UserError(
+                    f"{one.path} was judged by another {key} ({how}: {str(then.get(how))[:60]} then, "
+                    f"{str(identity.get(how))[:60]} now): judge it again with `{one.command}`."
+                )
+
+
+def complete_contents(shards: Sequence[StoredShard], needed: Needed) -> Contents:
+    """The lines of all shards in one order: by task as the run has them, document, and sample or
+    choice. Raises UserError where a shard is not complete, or has documents of another."""
+    found = []
+    for one in shards:
+        mine = contents(one, needed.judges)
+        if lacking := shortfall(one, mine, needed):
+            raise UserError(f"{one.path} lacks {listed(lacking)}: finish it with `{one.command}`.")
+        found.append(mine)
+    whole = Contents(
+        responses=joined([c.responses for c in found]),
+        likelihoods=joined([c.likelihoods for c in found]),
+        verdicts={key: joined([c.verdicts[key] for c in found]) for key in needed.judges},
+    )
+    _check_documents(shards, found, whole, needed)
+    return whole
+
+
+def _check_documents(
+    shards: Sequence[StoredShard], found: Sequence[Contents], whole: Contents, needed: Needed
+) -> None:
+    """Each shard has just those documents that it has of all that are here."""
+    kinds = [(t, "responses") for t in needed.generative]
+    kinds += [(t, "likelihoods") for t in needed.discriminative]
+    for task, kind in kinds:
+        place = shards[0].places[task]
+        everything = getattr(whole, kind).task(place).documents().tolist()
+        ids = [getattr(mine, kind).task(place).documents().tolist() for mine in found]
+        wrong = [s for s, i in zip(shards, ids, strict=True) if len(i) != s.share(task)]
+        wrong += [s for s, i in zip(shards, ids, strict=True) if i != s.shard.of(task, everything)]
+        if wrong:
             raise UserError(
-                f"The server URL {self.url} cannot be asked ({first_line(error)}): give one like "
-                "http://127.0.0.1:8000/v1."
-            ) from None
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            reason = f"no connection to it ({self._said(error)})"
-            raise Transient(reason, unreachable=True) from None
-        except httpx.HTTPError as error:
-            raise Transient(f"the connection broke ({self._said(error)})") from None
-        finally:
-            self._idle.append(client)
+                f"{wrong[0].path} has documents of {task} that are not those of shard "
+                f"{wrong[0].shard}: move it away and give its command again."
+            )
 
-    def _said(self, error: Exception) -> str:
-        return self._key.redact(first_line(error))
+
+def write_merged(path: Path, shards: Sequence[StoredShard], whole: Contents) -> RunFolder:
+    """The run of all `shards` as the folder `path`, which is there whole or not at all.
+
+    One that is there with the same lines is left as it is. Only who holds the locks of all shards
+    may call it. Raises UserError where the folder holds anything else.
+    """
+    run = RunFolder(path)
+    if path.exists():
+        _check_same(run, whole)
+        return run
+    draft = RunFolder(path.with_name(f".{path.name}.merging"))
+    shutil.rmtree(draft.path, ignore_errors=True)
+    try:
+        for file, lines in _files(draft, whole).items():
+            if len(lines):
+                write_atomically(file, lines)
+        draft.write_data(shards[0].folder.data())
+        draft.write_manifest(merged_manifest(shards))
+        draft.path.rename(path)
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+    finally:
+        shutil.rmtree(draft.path, ignore_errors=True)
+    return run
+
+
+def _files(run: RunFolder, whole: Contents) -> dict[Path, Lines]:
+    verdicts = {run.verdicts_file(key): lines for key, lines in whole.verdicts.items()}
+    return {run.responses_file: whole.responses, run.likelihoods_file: whole.likelihoods} | verdicts
+
+
+def _check_same(run: RunFolder, whole: Contents) -> None:
+    manifest = run.manifest()
+    if manifest is None or manifest.shard is not None:
+        raise UserError(f"{run.path} is there and is no run: move it away or give another --out.")
+    there = StoredShard(run, manifest, Shard(1, 1))
+    stored = contents(there, whole.verdicts)
+    for file, other in _files(run, stored).items():
+        if not equal(_files(run, whole)[file], other):
+            raise UserError(
+                f"{file} holds other lines than the shards: move {run.path} away or give another "
+                "--out."
+            )
+
+
+def merged_manifest(shards: Sequence[StoredShard]) -> Manifest:
+    """That of the whole run, with the sessions of all shards, the earliest first."""
+    sessions = [
+        {"shard": str(one.shard), **session} for one in shards for session in one.manifest.sessions
+    ]
+    counts: dict[str, Counter[str]] = {}
+    for one in shards:
+        for task, count in one.manifest.counts.items():
+            counts.setdefault(task, Counter()).update(count)
+    first = shards[0].manifest
+    return first.model_copy(
+        update={
+            "shard": None,
+            "request": None,
+            "sessions": sorted(sessions, key=lambda s: str(s.get("started", ""))),
+            "counts": {task: dict(count) for task, count in counts.items()},
+        }
+    )

@@ -163,7 +163,7 @@ def shortfall(stored: StoredShard, found: Contents, needed: Needed) -> list[str]
             place = stored.places[task]
             asked = len(found.responses.task(place))
             said = found.verdicts[key].task(place)
-            if missing := asked - len(said) :
+            if missing := asked - len(said) + int(said.faults.sum()):
                 lacking.append(f"{missing:,} of {asked:,} verdicts of {key} on {task}")
     return lacking
 

@@ -1,243 +1,233 @@
-"""Shards become one run: held against each other first, and written in one step."""
+"""Many requests to some servers: each to the one with most room, again where that may help."""
 
 from __future__ import annotations
 
-import shutil
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+import asyncio
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
+from bfpo_bench.api.faults import Transient, Unanswered
+from bfpo_bench.api.patience import Patience
+from bfpo_bench.api.retry import retrying
+from bfpo_bench.engines.base import Failure
+from bfpo_bench.engines.server.upstream import Upstream
+from bfpo_bench.engines.server.wire import Body, Got
 from bfpo_bench.errors import UserError
-from bfpo_bench.runs.folder import RunFolder
-from bfpo_bench.runs.identity import digest
-from bfpo_bench.runs.jsonl import write_atomically
-from bfpo_bench.runs.lines import Lines, equal, joined
-from bfpo_bench.runs.manifest import Manifest
-from bfpo_bench.runs.parts import Contents, Needed, StoredShard, contents, listed, shortfall
-from bfpo_bench.runs.shard import Shard
+
+_FIRST_MISSES = 3
+"""Requests that the servers do not take, before they ever took one, after which all are given up."""
+_TICK = 0.001
+"""Seconds by which timers may be early."""
+
+K = TypeVar("K")
+T = TypeVar("T")
 
 
-def check_alike(shards: Sequence[StoredShard]) -> None:
-    """Raises UserError unless they are all the shards of one run, made in one way of one data.
-
-    Each sentence names the folder that differs from the first.
-    """
-    first = shards[0]
-    for one in shards[1:]:
-        if one.manifest.run_id != first.manifest.run_id:
-            raise UserError(
-                f"{one.path} is a shard of {one.manifest.run_id} and {first.path} of "
-                f"{first.manifest.run_id}: merge each run by itself."
-            )
-        if one.shard.count != first.shard.count:
-            raise UserError(
-                f"{one.path} is one of {one.shard.count} shards and {first.path} one of "
-                f"{first.shard.count}: name those of one number alone."
-            )
-    _check_numbers(shards)
-    for one in shards[1:]:
-        if (how := _difference(first, one)) is not None:
-            raise UserError(
-                f"{one.path} does not go with {first.path} ({how}): move the one that is wrong away "
-                "and give its command again."
-            )
+class ServersLost(Exception):
+    """No server answers any more. What came before is good; asking again later may succeed."""
 
 
-def _check_numbers(shards: Sequence[StoredShard]) -> None:
-    first = shards[0]
-    there: dict[int, StoredShard] = {}
-    for one in shards:
-        if (twice := there.setdefault(one.shard.number, one)) is not one:
-            raise UserError(
-                f"{twice.path} and {one.path} are both shard {one.shard}: leave one out."
-            )
-    count = first.shard.count
-    missing = [str(Shard(n, count)) for n in range(1, count + 1) if n not in there]
-    if missing:
-        raise UserError(
-            f"{first.manifest.run_id} lacks shard {listed(missing)}: give the command of {first.path} "
-            f"with --shard {missing[0]}, or name the folder."
+@dataclass(frozen=True)
+class Ask(Generic[K, T]):
+    """`read` makes of a reply's body what is wanted of it, and raises Transient or Unanswered."""
+
+    key: K
+    path: str
+    body: Body
+    read: Callable[[bytes], Got[T]]
+
+
+class Crowd:
+    """The servers, and what was learnt of them."""
+
+    def __init__(self, upstreams: Sequence[Upstream], patience: Patience) -> None:
+        self.upstreams, self._patience = upstreams, patience
+        self.repeated = 0
+        self.known: Ask[Any, Any] | None = None
+        """A request that was answered before: whether it still is tells servers from requests."""
+        self.misses = 0
+
+    @property
+    def retries(self) -> int:
+        """How many requests were sent again."""
+        return self.repeated + sum(u.resent for u in self.upstreams)
+
+    def stream(self, asks: Iterable[Ask[K, T]]) -> Generator[tuple[K, T | Failure], None, None]:
+        """Each key with what came of it, as it comes; `asks` is read no further than there is room.
+
+        The first request goes alone: a wrong key, model or address shows at it. Raises UserError for
+        what no further request would mend, and ServersLost when all servers are gone, after what came
+        before. Whoever stops iterating early leaves nothing behind.
+        """
+        waiting = iter(asks)
+        with asyncio.Runner() as runner:
+            stream: _Stream[K, T] = _Stream(self, self._patience, waiting)
+            try:
+                while done := runner.run(stream.step()):
+                    yield from stream.settled(done)
+            finally:
+                runner.run(stream.close())
+
+
+class _Stream(Generic[K, T]):
+    """The requests under way."""
+
+    def __init__(self, crowd: Crowd, patience: Patience, waiting: Iterator[Ask[K, T]]) -> None:
+        self._crowd, self._waiting = crowd, waiting
+        self._upstreams = crowd.upstreams
+        # Whether a server is there is seen to by `_reached`
+        self._again = retrying(patience, lambda: False, self._count)
+        self._tasks: dict[asyncio.Task[T | Failure], K] = {}
+        self._done: list[asyncio.Task[T | Failure]] = []
+        self._queue: deque[asyncio.Future[None]] = deque()
+        self._opened = False
+
+    def _count(self) -> None:
+        self._crowd.repeated += 1
+
+    async def step(self) -> list[asyncio.Task[T | Failure]]:
+        """Send what may be sent, and wait until something is over; -> that, nothing at the end."""
+        if not self._opened:
+            self._opened = True
+            self._progress = asyncio.Event()
+            self._proving = asyncio.Lock()
+            for upstream in self._upstreams:
+                upstream.open()
+        while len(self._tasks) < self._room() and (ask := next(self._waiting, None)) is not None:
+            task = asyncio.create_task(self._ask(ask))
+            self._tasks[task] = ask.key
+            task.add_done_callback(self._over)
+        if not self._tasks:
+            return []
+        await self._progress.wait()
+        self._progress.clear()
+        done, self._done = self._done, []
+        return done
+
+    def _over(self, task: asyncio.Task[T | Failure]) -> None:
+        self._done.append(task)
+        self._progress.set()
+
+    def _room(self) -> int:
+        if self._crowd.known is None:
+            return 1
+        return sum(u.level.limit for u in self._upstreams)
+
+    def settled(self, done: Sequence[asyncio.Task[T | Failure]]) -> Iterator[tuple[K, T | Failure]]:
+        """What came of them. Raises what stops everything, after the rest was handed out."""
+        fatal: BaseException | None = None
+        for task in done:
+            key = self._tasks.pop(task)
+            error = task.exception()
+            if error is None:
+                yield key, task.result()
+            else:
+                fatal = fatal or error
+        if fatal is not None:
+            raise fatal
+
+    async def _ask(self, ask: Ask[K, T]) -> T | Failure:
+        """Raises UserError and ServersLost."""
+        try:
+            value: T = await self._again(self._reached, ask)
+        except Unanswered as error:
+            self._refused(error)
+            return Failure(str(error))
+        except Transient as error:
+            if self._crowd.known is None:
+                raise self._unusable(str(error)) from None
+            if not await self._answering():
+                raise self._lost() from None
+            return Failure(f"the server gave no answer: {error}")
+        if self._crowd.known is None:
+            self._crowd.known = ask
+        return value
+
+    async def _reached(self, ask: Ask[K, T]) -> T:
+        """The answer of one server. One that is not there is no attempt: the next is asked.
+
+        Raises Transient and Unanswered of this request, UserError and ServersLost of them all.
+        """
+        while True:
+            upstream = await self._free()
+            upstream.under_way += 1
+            sent = _now()
+            try:
+                got = ask.read(await upstream.post(ask.path, ask.body))
+            except Transient as error:
+                upstream.missed(error, _now(), sent)
+                asyncio.get_running_loop().call_at(upstream.closed_until + _TICK, self._wake)
+                if not error.unreachable:
+                    raise
+                self._count()
+            else:
+                upstream.succeeded(_now(), got.tokens)
+                return got.value
+            finally:
+                upstream.under_way -= 1
+                self._wake()
+
+    async def _free(self) -> Upstream:
+        """The server with most room, once there is one. Raises when all are lost."""
+        while True:
+            if all(u.lost for u in self._upstreams):
+                raise self._lost()
+            now = _now()
+            best = max(self._upstreams, key=lambda u: u.room(now))
+            if best.room(now) > 0:
+                return best
+            future = asyncio.get_running_loop().create_future()
+            self._queue.append(future)
+            await future
+
+    def _wake(self) -> None:
+        """There may be room for the one that waits longest."""
+        lost, now = all(u.lost for u in self._upstreams), _now()
+        room = sum(max(0, u.room(now)) for u in self._upstreams)
+        while self._queue and (lost or room > 0):
+            future = self._queue.popleft()
+            if not future.done():
+                future.set_result(None)
+                room -= 1
+
+    async def _answering(self) -> bool:
+        """Whether the servers still answer what they answered before, or fail at everything now."""
+        async with self._proving:
+            try:
+                await self._again(self._reached, self._crowd.known)
+            except (Transient, Unanswered):
+                return False
+            return True
+
+    def _refused(self, error: Unanswered) -> None:
+        """Raises UserError where requests were refused from the beginning on."""
+        if self._crowd.known is None:
+            self._crowd.misses += 1
+            if self._crowd.misses >= _FIRST_MISSES:
+                raise self._unusable(str(error))
+
+    def _unusable(self, reason: str) -> UserError:
+        return UserError(
+            f"The server {self._upstreams[0].url} cannot be used ({reason}): see to it, or name "
+            "another with --server."
         )
 
+    def _lost(self) -> Exception:
+        if self._crowd.known is None:
+            return self._unusable(self._upstreams[0].failed)
+        named = "; ".join(f"{u.url}: {u.failed}" for u in self._upstreams)
+        servers = "server does" if len(self._upstreams) == 1 else "servers do"
+        return ServersLost(f"the {servers} not answer any more ({named})")
 
-def _difference(first: StoredShard, one: StoredShard) -> str | None:
-    """How `one` differs from the first shard; None where it does not."""
-    ours, theirs = first.manifest, one.manifest
-    for key in type(ours.model).model_fields:
-        if getattr(ours.model, key) != getattr(theirs.model, key):
-            return f"another {key} of the model"
-    for key in type(ours.settings).model_fields:
-        a, b = getattr(ours.settings, key), getattr(theirs.settings, key)
-        if digest(a) != digest(b):
-            return f"{key}: {str(b)[:60]} there, {str(a)[:60]} here"
-    for key in ("suite", "judges", "baseline", "allow_drift"):
-        a, b = getattr(ours.request, key), getattr(theirs.request, key)
-        if a != b:
-            return f"{key} as its command had them: {_shown(b)} there, {_shown(a)} here"
-    if (versions := _versions(one)) != _versions(first):
-        return f"bfpo-bench {listed(versions)} there, {listed(_versions(first))} here"
-    return _data(first, one)
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for upstream in self._upstreams:
+            await upstream.close()
 
 
-def _shown(value: Any) -> str:
-    words = " ".join(value) if isinstance(value, tuple) else str(value)
-    return words[:60] or "none"
-
-
-def _versions(shard: StoredShard) -> list[str]:
-    told = (s.get("versions", {}).get("bfpo-bench") for s in shard.manifest.sessions)
-    return sorted({str(version) for version in told if version})
-
-
-def _data(first: StoredShard, one: StoredShard) -> str | None:
-    ours, theirs = first.manifest.data, one.manifest.data
-    for task in first.places:
-        a, b = ours.get(task), theirs.get(task)
-        if a is None or b is None or a == b:
-            continue
-        keys = ("fingerprint", "revision", *a)
-        key = next(k for k in keys if a.get(k) != b.get(k))
-        return (
-            f"the {key} of {task}'s data: {str(b.get(key))[:12]} there, {str(a.get(key))[:12]} here"
-        )
-    return None
-
-
-def check_failed(shards: Sequence[StoredShard]) -> dict[str, str]:
-    """Task -> why it could not be asked, of those that no shard could ask.
-
-    Raises UserError for one that some shards could.
-    """
-    failed = [one.failed for one in shards]
-    common = {t: why for t, why in failed[0].items() if all(t in other for other in failed)}
-    for one in shards:
-        for task, why in one.failed.items():
-            if task not in common:
-                raise UserError(
-                    f"{one.path} lacks {task}, which others have ({why.rstrip('.')}): finish it "
-                    f"with `{one.command}`."
-                )
-    return common
-
-
-def check_judges(shards: Sequence[StoredShard], now: Mapping[str, dict[str, Any]]) -> None:
-    """`now`: judge key -> what its verdicts depend on. Raises UserError for a shard whose verdicts
-    are of other judges, or of other versions of them."""
-    for one in shards:
-        for key, identity in now.items():
-            then = one.manifest.judges.get(key)
-            if then is None:
-                raise UserError(
-                    f"{one.path} has no verdicts of {key}: finish it with `{one.command}`."
-                )
-            if digest(then) != digest(identity):
-                keys = [*identity, *then]
-                how = next(k for k in keys if digest(then.get(k)) != digest(identity.get(k)))
-                raise UserError(
-                    f"{one.path} was judged by another {key} ({how}: {str(then.get(how))[:60]} then, "
-                    f"{str(identity.get(how))[:60]} now): judge it again with `{one.command}`."
-                )
-
-
-def complete_contents(shards: Sequence[StoredShard], needed: Needed) -> Contents:
-    """The lines of all shards in one order: by task as the run has them, document, and sample or
-    choice. Raises UserError where a shard is not complete, or has documents of another."""
-    found = []
-    for one in shards:
-        mine = contents(one, needed.judges)
-        if lacking := shortfall(one, mine, needed):
-            raise UserError(f"{one.path} lacks {listed(lacking)}: finish it with `{one.command}`.")
-        found.append(mine)
-    whole = Contents(
-        responses=joined([c.responses for c in found]),
-        likelihoods=joined([c.likelihoods for c in found]),
-        verdicts={key: joined([c.verdicts[key] for c in found]) for key in needed.judges},
-    )
-    _check_documents(shards, found, whole, needed)
-    return whole
-
-
-def _check_documents(
-    shards: Sequence[StoredShard], found: Sequence[Contents], whole: Contents, needed: Needed
-) -> None:
-    """Each shard has just those documents that it has of all that are here."""
-    kinds = [(t, "responses") for t in needed.generative]
-    kinds += [(t, "likelihoods") for t in needed.discriminative]
-    for task, kind in kinds:
-        place = shards[0].places[task]
-        everything = getattr(whole, kind).task(place).documents().tolist()
-        ids = [getattr(mine, kind).task(place).documents().tolist() for mine in found]
-        wrong = [s for s, i in zip(shards, ids, strict=True) if len(i) != s.share(task)]
-        wrong += [s for s, i in zip(shards, ids, strict=True) if i != s.shard.of(task, everything)]
-        for one in wrong:
-            raise UserError(
-                f"{one.path} has documents of {task} that are not those of shard {one.shard}: move "
-                "it away and give its command again."
-            )
-
-
-def write_merged(path: Path, shards: Sequence[StoredShard], whole: Contents) -> RunFolder:
-    """The run of all `shards` as the folder `path`, which is there whole or not at all.
-
-    One that is there with the same lines is left as it is. Only who holds the locks of all shards
-    may call it. Raises UserError where the folder holds anything else.
-    """
-    run = RunFolder(path)
-    if path.exists():
-        _check_same(run, whole)
-        return run
-    draft = RunFolder(path.with_name(f".{path.name}.merging"))
-    shutil.rmtree(draft.path, ignore_errors=True)
-    try:
-        for file, lines in _files(draft, whole).items():
-            if len(lines):
-                write_atomically(file, lines)
-        draft.write_data(shards[0].folder.data())
-        draft.write_manifest(merged_manifest(shards))
-        draft.path.rename(path)
-    except OSError as error:
-        error.filename = error.filename or str(path)
-        raise
-    finally:
-        shutil.rmtree(draft.path, ignore_errors=True)
-    return run
-
-
-def _files(run: RunFolder, whole: Contents) -> dict[Path, Lines]:
-    verdicts = {run.verdicts_file(key): lines for key, lines in whole.verdicts.items()}
-    return {run.responses_file: whole.responses, run.likelihoods_file: whole.likelihoods} | verdicts
-
-
-def _check_same(run: RunFolder, whole: Contents) -> None:
-    manifest = run.manifest()
-    if manifest is None or manifest.shard is not None:
-        raise UserError(f"{run.path} is there and is no run: move it away or give another --out.")
-    there = StoredShard(run, manifest, Shard(1, 1))
-    stored = contents(there, whole.verdicts)
-    for file, other in _files(run, stored).items():
-        if not equal(_files(run, whole)[file], other):
-            raise UserError(
-                f"{file} holds other lines than the shards: move {run.path} away or give another "
-                "--out."
-            )
-
-
-def merged_manifest(shards: Sequence[StoredShard]) -> Manifest:
-    """That of the whole run, with the sessions of all shards, the earliest first."""
-    sessions = [
-        {"shard": str(one.shard), **session} for one in shards for session in one.manifest.sessions
-    ]
-    counts: dict[str, Counter[str]] = {}
-    for one in shards:
-        for task, count in one.manifest.counts.items():
-            counts.setdefault(task, Counter()).update(count)
-    first = shards[0].manifest
-    return first.model_copy(
-        update={
-            "shard": None,
-            "request": None,
-            "sessions": sorted(sessions, key=lambda s: str(s.get("started", ""))),
-            "counts": {task: dict(count) for task, count in counts.items()},
-        }
-    )
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -16,7 +16,7 @@ from bfpo_bench.engines.server.party import SUBJECT
 from bfpo_bench.engines.server.wire import Body, Form
 from bfpo_bench.errors import UserError, first_line
 
-_MISSES = 10**9
+_MISSES = 8
 """Requests that fail in a row before the server gets no more for a while: it fails faster than the
 others answer, and would draw all requests to itself."""
 _KEEP_ALIVE = 4.0
