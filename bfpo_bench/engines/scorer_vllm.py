@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ class VllmScorer:
         from vllm import LLM
         from vllm.platforms import current_platform
 
-        arguments = scorer_arguments(files, cpu=current_platform.is_cpu())
+        arguments = scorer_arguments(replace(files, arguments=given), cpu=current_platform.is_cpu())
         folder = Path(files.folder)
         if has_score_head(json.loads((folder / "config.json").read_text())):
             folder = classifier_folder(folder)

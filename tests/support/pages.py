@@ -25,6 +25,7 @@ PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 PROGRAMS = ("bfpo-bench", "make", "pip", "python", "lm_eval", "accelerate", "export", "vllm", ".")
 REASONS = (
     "needs several GPUs",
+    "needs several machines",
     "needs a model of several GB",
     "needs a server of judges, and its key",
     "needs a server with a model",

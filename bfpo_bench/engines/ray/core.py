@@ -101,7 +101,7 @@ class RayCore:
                 pace = following
             elif fault is None:
                 break
-        if left == count:
+        if left and left == count:
             raise RuntimeError("none of the cluster's workers lives to answer one request")
         for ask in lost:
             yield ask.key, Failure("its worker dies of it, also when it is asked alone")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -24,6 +24,26 @@ class Answered(NamedTuple):
     inside: tuple[Chance, ...]
 
 
+class Params(Mapping[str, Any]):
+    """Arguments of vLLM's parameters that reach it as they are.
+
+    Of dictionaries Ray makes a table, in which what one row lacks is None and integers beside that are
+    floats: vLLM refuses both. What Arrow does not know it carries as an object.
+    """
+
+    def __init__(self, given: str) -> None:
+        self._given: dict[str, Any] = json.loads(given)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._given[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._given)
+
+    def __len__(self) -> int:
+        return len(self._given)
+
+
 @dataclass(frozen=True)
 class Generating:
     """Ray's stage takes a row's `model` for a LoRA adapter on the stage's own."""
@@ -31,12 +51,12 @@ class Generating:
     adapter: str | None
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        told: dict[str, Any] = {"sampling_params": json.loads(row["params"])}
+        told: dict[str, Any] = {"sampling_params": Params(row["params"])}
         return told if self.adapter is None else told | {"model": self.adapter}
 
 
 def to_classify(row: dict[str, Any]) -> dict[str, Any]:
-    return {"pooling_params": json.loads(row["params"])}
+    return {"pooling_params": Params(row["params"])}
 
 
 def generated(row: dict[str, Any]) -> dict[str, Any]:

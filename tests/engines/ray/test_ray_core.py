@@ -103,6 +103,11 @@ def test_every_request_is_answered_once(cluster: Cluster, tmp_path: Path) -> Non
     assert len(list(tmp_path.iterdir())) == 2
 
 
+def test_nothing_to_ask(cluster: Cluster, tmp_path: Path) -> None:
+    assert list(core(cluster, stand_in(tmp_path)).stream(asks([]), 0)) == []
+    assert list(tmp_path.iterdir()) == [], "no worker was started"
+
+
 def test_one_that_kills_its_worker_fails_alone(cluster: Cluster, tmp_path: Path) -> None:
     tokens = [POISON if i == 17 else i for i in range(40)]
     made = core(cluster, stand_in(tmp_path))
