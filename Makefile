@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint docs pictures bench torture clean
+.PHONY: help demo test long lint docs pictures bench torture clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -22,9 +22,14 @@ demo: $(VENV)/.stamp-run  ## train a small model, measure it, show the leaderboa
 	$(BIN)/bfpo-bench demo
 
 # Two files of tests at a time, each with one thread: two at a time with two each are slower. The
-# order of files is that of tests/conftest.py, the longest first. LONG=1 adds the tests marked long.
-test: $(VENV)/.stamp-dev $(VENV)/.stamp-vllm  ## run every test (those of vLLM where it can run; LONG=1: the long ones too)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(if $(LONG),--long)
+# order of files is that of tests/conftest.py, the longest first.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+test: $(VENV)/.stamp-dev $(VENV)/.stamp-vllm  ## run every test but the long ones (those of vLLM where it can run)
+	$(PYTEST)
+
+long: $(VENV)/.stamp-dev $(VENV)/.stamp-vllm  ## run the tests marked long: several engines and nodes, minutes
+	$(PYTEST) --long -m long
 
 lint: $(VENV)/.stamp-dev  ## check style and types
 	$(BIN)/ruff check .

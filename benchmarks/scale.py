@@ -4,11 +4,12 @@
 
 The same requests, as token ids, go to the vllm engine in its own process, to engine `server` with one
 real `vllm serve` on 127.0.0.1 and with two, and to engine `ray` with one worker and with two. Every
-side is started, asked once and ended, in turns; each model runs on one thread, so two workers have two
-cores (and the client shares them).
+side is started, asked and ended, in turns; each model runs on one thread, so two workers have two cores
+(and the client shares them).
 
-Compared is the pace once a tenth of the results are there: before it lie loading (Ray's workers load
-when requests come), first compilations and empty batches. What lies before is stated apart.
+Ray's workers load in every call. So each side is asked a few requests twice, of which the first pays for
+compilations, and then all: what the quicker of the two takes is what a call begins with, and is told
+apart. Compared is the rest of the whole call, in whatever batches its results come.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ ENVIRONMENT = {
     "TORCHDYNAMO_DISABLE": "1",
 }
 VLLM = {"dtype": "float32", "enforce_eager": True}
+FEW = 16
+"""Requests of the calls before: one batch."""
 SAME_TOKENS = 16
 """Greedy answers count as the same where they begin with so many equal tokens: batches differ."""
 
@@ -62,12 +65,12 @@ SIDES = {
 
 @dataclass(frozen=True)
 class Asked:
-    """One side, asked once. Seconds: `load` until the engine is there, `first` from the first request
-    to the first result, `whole` to the last; `pace` for all requests at the pace of the last nine
-    tenths. `cpu_seconds` are those of `pace`. `answers` by position, None where the engine failed."""
+    """One side. Seconds: `load` until the engine is there, `few` and `whole` of the calls with FEW and
+    with all requests; `pace` for all requests at the pace of those that `whole` has more than `few`.
+    `cpu_seconds` are those of `pace`. `answers` by position, None where the engine failed."""
 
     load: float
-    first: float
+    few: float
     whole: float
     pace: float
     cpu_seconds: float
@@ -75,24 +78,34 @@ class Asked:
 
 
 def asked(
-    results: Iterable[tuple[int, Any]], count: int, load: float, clock: Callable[[], float]
+    generate: Callable[[Sequence[Any]], Iterable[tuple[int, Any]]],
+    requests: Sequence[Any],
+    load: float,
+    clock: Callable[[], float],
 ) -> Asked:
-    """Read all results of `count` requests; the clock starts now."""
-    answers: list[tuple[int, ...] | None] = [None] * count
-    began = clock()
-    tenth = first = began
-    worked = cpu_seconds()
-    head = max(1, count // 10)
-    for number, (position, found) in enumerate(results, 1):
+    """Ask the first few twice, then all. Raises ValueError for no more than those few."""
+    if len(requests) <= FEW:
+        raise ValueError(f"{len(requests)} requests: take more than {FEW}")
+    before = [_timed(generate, requests[:FEW], clock) for _ in range(2)]
+    few, few_worked = min(lap[0] for lap in before), min(lap[1] for lap in before)
+    whole, worked, answers = _timed(generate, requests, clock)
+    share = len(requests) / (len(requests) - FEW)
+    return Asked(
+        load, few, whole, (whole - few) * share, (worked - few_worked) * share, tuple(answers)
+    )
+
+
+def _timed(
+    generate: Callable[[Sequence[Any]], Iterable[tuple[int, Any]]],
+    requests: Sequence[Any],
+    clock: Callable[[], float],
+) -> tuple[float, float, list[tuple[int, ...] | None]]:
+    """Seconds, CPU seconds and answers of one call, read to its end."""
+    answers: list[tuple[int, ...] | None] = [None] * len(requests)
+    began, worked = clock(), cpu_seconds()
+    for position, found in generate(requests):
         answers[position] = getattr(found, "tokens", None)
-        if number == 1:
-            first = clock()
-        if number == head:
-            tenth, worked = clock(), cpu_seconds()
-    whole = clock()
-    share = count / max(1, count - head)
-    used = (cpu_seconds() - worked) * share
-    return Asked(load, first - began, whole - began, (whole - tenth) * share, used, tuple(answers))
+    return clock() - began, cpu_seconds() - worked, answers
 
 
 def ask(side: Side, model: str, requests: int, new_tokens: int) -> Asked:
@@ -121,7 +134,7 @@ def ask(side: Side, model: str, requests: int, new_tokens: int) -> Asked:
         engine = load_engine(side.engine, files)
         stack.callback(engine.close)
         load = time.perf_counter() - began
-        return asked(engine.generate(wanted), len(wanted), load, time.perf_counter)
+        return asked(engine.generate, wanted, load, time.perf_counter)
 
 
 def _placed(side: Side, files: Any, stack: ExitStack) -> Any:
@@ -207,18 +220,19 @@ def figures(result: Asked) -> dict[str, float]:
     """What is written of one pass."""
     lost = sum(answer is None for answer in result.answers)
     tokens = sum(len(answer or ()) for answer in result.answers)
-    names = ("load", "first", "whole", "pace", "cpu_seconds")
+    names = ("load", "few", "whole", "pace", "cpu_seconds")
     return {name: getattr(result, name) for name in names} | {"tokens": tokens, "failures": lost}
 
 
 def show(laps: dict[str, list[Lap]], told: Sequence[Ratio]) -> None:
-    columns = ["load", "first", "whole", "pace", "cpu_seconds", "tokens", "failures"]
+    columns = ["load", "few", "whole", "pace", "cpu_seconds", "tokens", "failures"]
     rows = [
         (name, *(median(figures(lap.result)[column] for lap in each) for column in columns))
         for name, each in laps.items()
     ]
     title = (
-        "Medians: seconds to load, to the first result, whole; at the later pace; CPU seconds of it"
+        f"Medians: seconds to load, of {FEW} requests, of all, of all at the pace of the others; "
+        "CPU seconds of it"
     )
     table(title, ["side", *columns], rows)
     ratio_table("Ratios, medians over the rounds", told)

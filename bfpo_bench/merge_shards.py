@@ -70,6 +70,8 @@ def plan_merge(
         go_offline()
     request = Request(
         models=asked.models,
+        # Of no judge's model is any more wanted than its name: this one asks nothing of the machine
+        engine="transformers",
         judges=asked.judges,
         judge_url=asked.judge_url,
         baseline=Path(asked.baseline) if asked.baseline is not None else None,

@@ -54,9 +54,7 @@ def check_servers(request: Request) -> None:
             "(`bfpo-bench run` and `plan` take it)."
         )
     if request.servers and request.engine != ENGINE:
-        raise UserError(
-            f"--server {request.servers[0]} is for --engine server: give that, too, or leave it out."
-        )
+        raise UserError("--server is for --engine server: give that, too, or leave it out.")
     if request.engine != ENGINE:
         return
     from bfpo_bench.engines.server.arguments import check_server_arguments

@@ -13,7 +13,7 @@ from bfpo_bench.engines.select import ENGINES
 from bfpo_bench.errors import UserError
 from bfpo_bench.judging import check_given
 from bfpo_bench.leaderboard.rows import read_leaderboard
-from bfpo_bench.plan import plan_judges
+from bfpo_bench.plan_judges import plan_judges
 from bfpo_bench.progress import Ui
 from bfpo_bench.request import Request, scoring_settings
 from bfpo_bench.runs.folder import RunFolder, check_whole, check_writable

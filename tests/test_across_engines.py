@@ -7,14 +7,14 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 from bench import HEAD64, bench, start
-from vllm_server import VllmServer, serve
+from commands import command
+from vllm_server import NAME, vllm_url
 
 from bfpo_bench.engines.subject import load_tokenizer, resolve_subject
 from bfpo_bench.runs.folder import RunFolder
@@ -22,7 +22,7 @@ from bfpo_bench.runs.folder import RunFolder
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 LIMIT = 12
-TASKS = "bfpo_xstest_safe,bfpo_simplesafetytests,bfpo_crows_pairs"
+TASKS = "bfpo_xstest_safe,bfpo_simple_safety_tests,bfpo_crows_pairs_english"
 COMMAND = (
     *("run", "--model", HEAD64, "--tasks", TASKS, "--limit", str(LIMIT)),
     *("--max-new-tokens", "48"),
@@ -32,22 +32,22 @@ ENGINES = ("transformers", "vllm", "server", "ray")
 
 
 @pytest.fixture(scope="module")
-def server(hub: str) -> Iterator[VllmServer]:
-    with serve(HEAD64) as running:
-        yield running
+def server(hub: str) -> str:
+    """The URL of a real `vllm serve`."""
+    return vllm_url()
 
 
-def engine(name: str, server: VllmServer) -> tuple[str, ...]:
+def engine(name: str, server: str) -> tuple[str, ...]:
     """The options that choose it."""
     more = {
-        "server": ("--server", server.url),
+        "server": ("--server", server, "--engine-arg", f"served_model_name={NAME}"),
         "ray": ("--engine-arg", "workers=2"),
     }
     return ("--engine", name, *more.get(name, ()))
 
 
 @pytest.fixture(scope="module")
-def runs(server: VllmServer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunFolder]:
+def runs(server: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunFolder]:
     """The run on each engine, in a folder of its own."""
     found = {}
     for name in ENGINES:
@@ -125,7 +125,7 @@ def kill_after(lines: int, command: tuple[str, ...], cwd: Path) -> None:
 
 
 def test_a_run_begun_on_one_engine_is_finished_on_another(
-    runs: dict[str, RunFolder], server: VllmServer, tmp_path: Path
+    runs: dict[str, RunFolder], server: str, tmp_path: Path
 ) -> None:
     """Begun on transformers and killed, gone on with on the server and killed, finished on Ray."""
     one_by_one = ("--engine", "transformers", "--engine-arg", "batch_size=1")
@@ -148,3 +148,20 @@ def test_a_run_begun_on_one_engine_is_finished_on_another(
     assert other is not None
     assert mine.comparability_key == other.comparability_key
     assert [s["engine"] for s in mine.sessions] == ["transformers", "server", "ray"]
+
+
+def test_from_serve_check_to_a_row(server: str, tmp_path: Path) -> None:
+    """Everything that vLLM can do is found, and the run that follows asks it by token ids."""
+    found = json.loads(command("serve-check", server, "--json", cwd=tmp_path).out)
+    assert found["software"].startswith("vllm 0.")
+    abilities = ("token_prompts", "token_ids", "stop_token_ids", "prompt_logprobs", "echo_logprobs")
+    assert all(found[ability] for ability in abilities)
+    # No chat template: vLLM refuses messages then
+    assert not found["chat"]
+    tasks = ("--tasks", "bfpo_xstest_safe,bfpo_winogrande", "--limit", "2", "--max-new-tokens", "8")
+    done = command("run", "--model", HEAD64, *engine("server", server), *tasks, cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert "log-likelihoods through prompt_logprobs; tokenizer compared through /tokenize" in (
+        done.err
+    )
+    assert HEAD64.split("/")[1] in (tmp_path / "leaderboards" / "bfpo.csv").read_text()

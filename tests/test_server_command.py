@@ -141,8 +141,7 @@ class TestHosted:
             done = command("run", *on(server.url, *CHAT, *DISCRIMINATIVE), cwd=tmp_path)
         assert sentence(done) == (
             "--engine-arg api=chat gives no log-probabilities of texts, which 1 discriminative task "
-            "needs: leave those out with --tasks '*/generative', or ask a server that has them (vLLM), "
-            "or take another --engine."
+            "needs: leave those out with --tasks '*/generative', or leave out api=chat."
         )
         assert not (tmp_path / "runs").exists()
 
@@ -274,7 +273,7 @@ class TestRefused:
                 ("--engine", "server"),
                 "--engine server asks servers, and none is named: give --server",
             ),
-            (("--server", "http://a/v1"), "--server http://a/v1 is for --engine server: give that"),
+            (("--server", "http://u:secret@a/v1"), "--server is for --engine server: give that"),
             (
                 ("--engine", "server", "--server", "http://a/v1", "--engine-arg", "dtype=float32"),
                 "The server engine takes no --engine-arg dtype",

@@ -340,6 +340,25 @@ class TestFaults:
         ok(command("runs", "merge", *map(str, shards_of(tmp_path)), cwd=tmp_path))
         assert (run_of(tmp_path) / "responses.jsonl").read_text().count("\n") == 2
 
+    def test_a_merge_asks_nothing_of_the_machine(
+        self, hub: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A judge's model, too large for where the shards are merged, has said all that it had to."""
+        words = small("--limit", "1", "--tasks", "bfpo_advbench", "--max-new-tokens", "4")
+        judge = ("--engine", "transformers", "--judge", f"yesno={REFUSER}")
+        assert command(*words, *judge, "--shard", "1/1", cwd=tmp_path).code == 0
+        [shard] = tmp_path.glob("runs/*.shard-*")
+
+        def nothing(*_: object, **__: object) -> None:
+            raise AssertionError("the machine is looked at")
+
+        monkeypatch.setattr("bfpo_bench.engines.probe.probe_vllm", nothing)
+        monkeypatch.setattr("bfpo_bench.engines.parallel_here.cpu_split", nothing)
+        said = command("runs", "merge", str(shard), cwd=tmp_path)
+        # It cannot make anything of that model's only answer
+        assert said.code == 3, said.err
+        assert list(tmp_path.glob("runs/*/scores.json"))
+
     def test_no_password_is_kept(self, hub: str, tmp_path: Path) -> None:
         url = ("--judge-url", "http://me:secret@127.0.0.1:9/v1", "--shard", "1/2")
         ok(command(*small(*url), cwd=tmp_path))

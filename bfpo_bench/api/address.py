@@ -14,6 +14,8 @@ def check_address(url: str, party: Party) -> None:
     """Raises UserError for a URL that is none, or that holds more than an address."""
     try:
         parts = urlsplit(url)
+        # Raises for a port that is none
+        _ = parts.port
     except ValueError:
         raise UserError(f"{party.address} is none: give one like {EXAMPLE}.") from None
     # `user:secret@host` without a scheme has no host either: all of it is path

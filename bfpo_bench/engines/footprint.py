@@ -27,6 +27,7 @@ class Shape:
     `windows` has an entry a layer: the tokens whose keys and values it keeps, None for all, 0 for a
     layer of a fixed state (linear attention, Mamba). `latent` is the size of the one vector that
     latent attention keeps in their place, else 0. `inner` are the sizes of the feed-forward layers.
+    `group` is how many quantised weights share a scale, 1 where none do or all of a row.
     """
 
     hidden: int
@@ -40,6 +41,7 @@ class Shape:
     vocabulary: int
     tied: bool
     positions: int | None
+    group: int = 1
 
     @property
     def layers(self) -> int:
@@ -47,10 +49,17 @@ class Shape:
 
     def divides(self, tensor: int) -> bool:
         """Whether vLLM 0.32 splits it into `tensor` parts: heads, feed-forward layers and the padded
-        vocabulary evenly; key-value heads evenly, or each on an equal number of devices."""
+        vocabulary evenly; key-value heads evenly, or each on an equal number of devices; and no group
+        of quantised weights over two (`validate_fp8_block_shape`, `verify_marlin_supports_shape`)."""
+        if tensor == 1:
+            return True
         padded = math.ceil(self.vocabulary / _VOCABULARY_PADDING) * _VOCABULARY_PADDING
         shared = self.latent > 0 or self.kv_heads % tensor == 0 or tensor % self.kv_heads == 0
-        return shared and not any(size % tensor for size in (self.heads, padded, *self.inner))
+        if not shared or any(size % tensor for size in (self.heads, padded)):
+            return False
+        # Latent attention has value heads of another size
+        grouped = self.inner if self.latent else (*self.inner, self.heads * self.head)
+        return not any(size % (tensor * self.group) for size in grouped)
 
     def cache_numbers(self, tokens: int, tensor: int = 1) -> int:
         """Numbers that one request of so many tokens keeps on each of `tensor` devices, all layers."""
@@ -91,12 +100,26 @@ def shape_of(config: Mapping[str, Any]) -> Shape | None:
         vocabulary=vocabulary,
         tied=bool(text.get("tie_word_embeddings", config.get("tie_word_embeddings"))),
         positions=_first(text, "max_position_embeddings"),
+        group=_group(text.get("quantization_config") or config.get("quantization_config")),
     )
 
 
 def _first(config: Mapping[str, Any], *names: str) -> int | None:
     """The first of these that is a number above 0."""
     return next((v for n in names if isinstance(v := config.get(n), int) and v > 0), None)
+
+
+def _group(told: Any) -> int:
+    """From what fp8, AWQ, GPTQ and compressed-tensors say of their scales."""
+    if not isinstance(told, dict):
+        return 1
+    blocks = told.get("weight_block_size")
+    sizes = list(blocks) if isinstance(blocks, list) else [told.get("group_size")]
+    groups = told.get("config_groups")
+    for one in groups.values() if isinstance(groups, dict) else ():
+        weights = one.get("weights") if isinstance(one, dict) else None
+        sizes.append(weights.get("group_size") if isinstance(weights, dict) else None)
+    return math.lcm(*(size for size in sizes if isinstance(size, int) and size > 0))
 
 
 def _windows(text: Mapping[str, Any], layers: int) -> tuple[int | None, ...]:

@@ -10,6 +10,7 @@ from bfpo_bench.engines.footprint import Shape
 from bfpo_bench.engines.parallel import SHARE, SIZES, Need, Split, expected
 from bfpo_bench.errors import UserError
 
+_UTILISATION = "gpu_memory_utilization"
 _BACKENDS = ("distributed_executor_backend", "data_parallel_backend")
 _ELSEWHERE = ("nnodes", "node_rank", "data_parallel_address", "data_parallel_rank")
 """Arguments of vLLM that say that other machines take part."""
@@ -37,6 +38,16 @@ def check_sizes(arguments: Mapping[str, Any], shape: Shape | None, devices: int 
         f"--engine-arg {named} takes {wanted} devices, and this machine shows {here}: give smaller "
         "sizes, or distributed_executor_backend=ray for several machines."
     )
+
+
+def asked_share(arguments: Mapping[str, Any]) -> float:
+    """The share of a device's memory that vLLM may take. Raises UserError for what is none."""
+    asked = arguments.get(_UTILISATION, SHARE)
+    if not isinstance(asked, int | float) or isinstance(asked, bool) or not 0 < asked <= 1:
+        raise UserError(
+            f"--engine-arg {_UTILISATION} must be a number above 0 and at most 1, not {asked!r}."
+        )
+    return float(asked)
 
 
 def _over_nodes(arguments: Mapping[str, Any]) -> bool:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from bfpo_bench.engines.footprint import GIB, shape_of
-from bfpo_bench.engines.parallel import SHARE, Need, Split, choose_split, cpu_split, need_of
-from bfpo_bench.engines.parallel_asked import asked_split, check_sizes
+from bfpo_bench.engines.parallel import Need, Split, choose_split, cpu_split, need_of
+from bfpo_bench.engines.parallel_asked import asked_share, asked_split, check_sizes
 
 if TYPE_CHECKING:
     from bfpo_bench.engines.probe import VllmProbe
@@ -54,6 +54,6 @@ def placed(
 def _split(name: str, need: Need, probe: VllmProbe, given: Mapping[str, Any]) -> Split:
     if probe.platform == "cpu":
         return cpu_split(name, need, psutil.virtual_memory().available / GIB, given)
-    share = float(given.get("gpu_memory_utilization", SHARE))
+    share = asked_share(given)
     asked = asked_split(given, need, probe.devices, share)
     return asked or choose_split(name, need, probe.devices, share)

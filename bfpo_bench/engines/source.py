@@ -68,6 +68,8 @@ class Source:
     def weight_bytes(self) -> int | None:
         """The sizes of the weight files, here or as the hub tells them; None where neither knows."""
         names = self.weight_files()
+        # Mistral's own form of the same weights, beside which no engine loads both
+        names = [n for n in names if not n.startswith("consolidated")] or names
         if self.folder is not None:
             return sum((self.folder / name).stat().st_size for name in names)
         assert self.hub is not None

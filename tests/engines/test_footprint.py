@@ -88,6 +88,27 @@ class TestDivides:
         found = shape(config)
         assert {n for n in range(1, 65) if found.divides(n)} == sizes
 
+    @pytest.mark.parametrize(
+        ("quantised", "sizes"),
+        [
+            # 1536 is 12 x 128: over 8 devices a block of fp8 would be cut in two
+            ({"quant_method": "fp8", "weight_block_size": [128, 128]}, {1, 2, 4}),
+            ({"quant_method": "awq", "group_size": 128}, {1, 2, 4}),
+            # 1536 / 8 is 3 x 64
+            ({"quant_method": "gptq", "group_size": 64}, {1, 2, 4, 8}),
+            ({"config_groups": {"group_0": {"weights": {"group_size": 128}}}}, {1, 2, 4}),
+            ({"quant_method": "gptq", "group_size": -1}, {1, 2, 4, 8, 16, 32}),
+        ],
+    )
+    def test_no_group_of_quantised_weights_is_cut(
+        self, quantised: dict[str, Any], sizes: set[int]
+    ) -> None:
+        """vLLM refuses it: "output_size of gate's and up's weight = 192 is not divisible by weight
+        quantization block_n = 128"."""
+        experts = {"num_experts": 128, "moe_intermediate_size": 1536, "intermediate_size": 12288}
+        found = shape(LLAMA_8B | experts | {"quantization_config": quantised})
+        assert {n for n in range(1, 33) if found.divides(n)} == sizes
+
 
 class TestWeights:
     def test_files_of_16_bits_stay_as_they_are(self) -> None:

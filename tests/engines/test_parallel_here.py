@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -112,6 +113,22 @@ def test_the_sizes_of_weights_come_from_the_hub_and_from_the_disk(hub: str, tmp_
     assert told == sum(f.stat().st_size for f in files) > 0
     assert subject.weight_bytes() == told
     assert resolve_subject(str(folder)).weight_bytes() == told
+
+
+def test_weights_that_lie_there_in_two_forms_count_once(hub: str, tmp_path: Path) -> None:
+    """As in Mistral's repositories."""
+    folder = tmp_path / "model"
+    shutil.copytree(resolve_subject(HEAD64).base.materialise(), folder)
+    before = resolve_subject(str(folder)).weight_bytes()
+    shutil.copy(folder / "model.safetensors", folder / "consolidated.safetensors")
+    assert resolve_subject(str(folder)).weight_bytes() == before
+
+
+@pytest.mark.parametrize("share", ["high", 0, 1.5, True])
+def test_a_share_that_is_none(here: Any, share: Any) -> None:
+    here(GPUS)
+    with pytest.raises(UserError, match="gpu_memory_utilization must be a number above 0"):
+        placed(VLLM, model(LLAMA_8B), 8192, {"gpu_memory_utilization": share})
 
 
 class TestPlan:

@@ -85,6 +85,18 @@ class TestVllm:
         probe.probe_vllm(cache=tmp_path)
         assert children.calls == 2
 
+    def test_other_gpus_at_the_same_addresses_are_told_apart(self, tmp_path: Path) -> None:
+        """Two machines with one cache between them."""
+        told = tmp_path / "0000:0f:00.0" / "information"
+        told.parent.mkdir()
+        address = "Bus Location: 0000:0f:00.0\n"
+        told.write_text("Model: A100-SXM4-40GB\nIRQ: 17\n" + address)
+        [small] = probe._gpus(tmp_path)
+        told.write_text("Model: A100-SXM4-80GB\nIRQ: 18\n" + address)
+        assert probe._gpus(tmp_path) != [small]
+        told.write_text("Model: A100-SXM4-40GB\nIRQ: 19\n" + address)
+        assert probe._gpus(tmp_path) == [small]
+
     def test_a_failure_is_not_kept(self, children: Children, tmp_path: Path) -> None:
         """The mend, such as removing a broken torchvision, changes no version in the key."""
         children.trial = Trial(None, "RuntimeError: operator torchvision::nms does not exist")

@@ -24,8 +24,8 @@ from bfpo_bench.engines.server.arguments import check_server_arguments
 from bfpo_bench.engines.server.engine import ServerEngine
 from bfpo_bench.engines.server.look import look_at_all
 
-QUICK = Patience(6, 5, 3, 2, first_wait=0.001, longest_wait=0.01, connecting=5.0)
-"""Waits that a test can afford."""
+QUICK = Patience(20, 5, 3, 2, first_wait=0.001, longest_wait=0.01, connecting=5.0)
+"""Waits that a test can afford. Eight requests that fail twice each, one by one, lose no server."""
 
 
 def files(*urls: str, **arguments: Any) -> ModelFiles:

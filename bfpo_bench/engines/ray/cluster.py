@@ -75,8 +75,8 @@ def shape(nodes: Sequence[Node], workers: int | None, each: int) -> Shape:
 class Cluster:
     """A connection to Ray, one in a process."""
 
-    def __init__(self, folder: str | None) -> None:
-        self._folder = folder
+    def __init__(self, address: str | None, folder: str | None) -> None:
+        self._address, self._folder = address, folder
 
     @classmethod
     def connect(cls, address: str | None) -> Cluster:
@@ -89,9 +89,20 @@ class Cluster:
         # Ray would take the place of both: of a GPU's list where a task takes none, and of a pin
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         if address is None:
-            return cls(_start())
+            return cls(None, _start())
         _join(address)
-        return cls(None)
+        return cls(address, None)
+
+    def rejoin(self) -> None:
+        """Leave, which ends all actors that this process began, and join again; a Ray of our own is
+        started anew.
+
+        A pipeline of Ray Data only lets go of its actors. One whose worker died may be held by the
+        traceback of what it left, is started again for nobody, and keeps the device that the next
+        pipeline would wait for.
+        """
+        self.close()
+        self._folder = type(self).connect(self._address)._folder
 
     def nodes(self) -> list[Node]:
         """Those that are alive."""

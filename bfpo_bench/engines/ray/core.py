@@ -97,6 +97,7 @@ class RayCore:
                 return
             self.asked_again += len(lost)
             log.warning("%d requests got no answer from the cluster and are asked again", len(lost))
+            self._cluster.rejoin()
             if fault is None and (following := next(paces, None)) is not None:
                 pace = following
             elif fault is None:

@@ -131,9 +131,11 @@ class _Stream(Generic[K, T]):
     async def _ask(self, ask: Ask[K, T]) -> T | Failure:
         """Raises UserError and ServersLost."""
         try:
-            value: T = await self._again(self._reached, ask)
+            value: T = await self._again(self._reached, ask, set())
         except Unanswered as error:
             self._refused(error)
+            if error.fault and self._crowd.known is not None and not await self._answering():
+                raise self._lost() from None
             return Failure(str(error))
         except Transient as error:
             if self._crowd.known is None:
@@ -145,21 +147,28 @@ class _Stream(Generic[K, T]):
             self._crowd.known = ask
         return value
 
-    async def _reached(self, ask: Ask[K, T]) -> T:
-        """The answer of one server. One that is not there is no attempt: the next is asked.
+    async def _reached(self, ask: Ask[K, T], tried: set[Upstream]) -> T:
+        """The answer of one server. One that is not there is no attempt: the next is asked. Who fails
+        joins `tried`, and is not asked again while there are others.
 
         Raises Transient and Unanswered of this request, UserError and ServersLost of them all.
         """
         while True:
-            upstream = await self._free()
+            upstream = await self._free(tried)
             upstream.under_way += 1
             sent = _now()
             try:
                 got = ask.read(await upstream.post(ask.path, ask.body))
             except Transient as error:
                 upstream.missed(error, _now(), sent)
+                tried.add(upstream)
                 asyncio.get_running_loop().call_at(upstream.closed_until + _TICK, self._wake)
                 if not error.unreachable:
+                    raise
+                self._count()
+            except Unanswered as error:
+                tried.add(upstream)
+                if not error.fault or not self._others(tried):
                     raise
                 self._count()
             else:
@@ -169,18 +178,23 @@ class _Stream(Generic[K, T]):
                 upstream.under_way -= 1
                 self._wake()
 
-    async def _free(self) -> Upstream:
+    async def _free(self, tried: set[Upstream]) -> Upstream:
         """The server with most room, once there is one. Raises when all are lost."""
         while True:
             if all(u.lost for u in self._upstreams):
                 raise self._lost()
             now = _now()
-            best = max(self._upstreams, key=lambda u: u.room(now))
+            best = max(self._others(tried) or self._upstreams, key=lambda u: u.room(now))
             if best.room(now) > 0:
                 return best
             future = asyncio.get_running_loop().create_future()
             self._queue.append(future)
             await future
+
+    def _others(self, tried: set[Upstream]) -> list[Upstream]:
+        """Servers that are there and have not failed at this request."""
+        now = _now()
+        return [u for u in self._upstreams if u not in tried and u.closed_until <= now]
 
     def _wake(self) -> None:
         """There may be room for the one that waits longest."""
@@ -196,7 +210,7 @@ class _Stream(Generic[K, T]):
         """Whether the servers still answer what they answered before, or fail at everything now."""
         async with self._proving:
             try:
-                await self._again(self._reached, self._crowd.known)
+                await self._again(self._reached, self._crowd.known, set())
             except (Transient, Unanswered):
                 return False
             return True

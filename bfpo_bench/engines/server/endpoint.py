@@ -91,6 +91,10 @@ class Endpoint:
                 "http://127.0.0.1:8000/v1."
             ) from None
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            if "WRONG_VERSION_NUMBER" in str(error):
+                raise UserError(
+                    f"The server {self.url} speaks no https: give http://{self.url.partition('://')[2]}."
+                ) from None
             raise UserError(
                 f"The server {self.url} cannot be reached ({self._told(error)}): start it, wait "
                 "until it has loaded its model, or give its URL up to /v1."
@@ -99,8 +103,9 @@ class Endpoint:
             return Reply(0, said=f"the connection broke: {self._told(error)}")
 
     def _read(self, response: httpx.Response, body: bytes) -> Reply:
-        status, text = response.status_code, body.decode("utf-8", "replace")
-        payload = _decoded(body)
+        # Nothing of a reply may hold the key: versions and names of models are shown and stored
+        status, text = response.status_code, self._key.redact(body.decode("utf-8", "replace"))
+        payload = _decoded(text)
         html = payload is None and text.lstrip()[:1] == "<"
         failure = read_failure(status, response.headers, "" if html else text, self._key)
         if status == 401:
@@ -124,7 +129,7 @@ class Endpoint:
         await self._http.aclose()
 
 
-def _decoded(body: bytes) -> Any:
+def _decoded(body: str) -> Any:
     try:
         return json.loads(body)
     except (ValueError, RecursionError):

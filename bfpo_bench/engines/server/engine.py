@@ -22,6 +22,7 @@ from bfpo_bench.engines.server.arguments import ServerArguments, check_server_ar
 from bfpo_bench.engines.server.capabilities import Capabilities, common
 from bfpo_bench.engines.server.crowd import Ask, Crowd
 from bfpo_bench.engines.server.look import look_at_all
+from bfpo_bench.engines.server.needs import check_shaping
 from bfpo_bench.engines.server.party import SUBJECT
 from bfpo_bench.engines.server.scoring import read_step, read_whole, step_body, whole_body
 from bfpo_bench.engines.server.upstream import Upstream
@@ -66,6 +67,8 @@ class ServerEngine:
         arguments = check_server_arguments(files.arguments)
         key = Key.from_environment(SUBJECT)
         found = look_at_all(files.remote.servers, files.remote.served, key)
+        for one in found:
+            check_shaping(one, chat=arguments.api == "chat")
         return cls(found, files, key, arguments)
 
     def describe(self) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from bfpo_bench.errors import UserError
 Kinds = Counter[Literal["discriminative", "generative"]]
 """How many tasks of each kind are asked."""
 _ONLY_GENERATIVE = "--tasks '*/generative'"
+_SHAPING = ("token_ids", "stop_token_ids", "sampling_switches")
+"""What a prompt of tokens is asked with: without one of them the same model may say something else."""
 _SAME = {
     "token_ids": "gives no token ids of responses",
     "stop_token_ids": "stops at no token ids that it is told",
@@ -25,12 +27,13 @@ def check_chat(found: Sequence[Capabilities], kinds: Kinds) -> None:
     if kinds["discriminative"]:
         raise UserError(
             "--engine-arg api=chat gives no log-probabilities of texts, which "
-            f"{_needing(kinds)}: {_mend(kinds)}."
+            f"{_needing(kinds)}: {_mend(kinds, 'leave out api=chat')}."
         )
     for one in found:
         _check_can(
             one, "chat", "answers no messages (POST /chat/completions)", "leave out api=chat"
         )
+        check_shaping(one, chat=True)
 
 
 def check_tokens(found: Sequence[Capabilities], kinds: Kinds) -> None:
@@ -38,6 +41,7 @@ def check_tokens(found: Sequence[Capabilities], kinds: Kinds) -> None:
     for one in found:
         _check_can(one, "completions", "continues no raw prompts (POST /completions)", chat)
         _check_can(one, "token_prompts", "takes no token ids as prompts", chat)
+        check_shaping(one, chat=False)
         if kinds["discriminative"] and not one.likelihoods:
             _check_said(one, "echo_logprobs", "prompt_logprobs")
             raise UserError(
@@ -52,6 +56,11 @@ def check_tokens(found: Sequence[Capabilities], kinds: Kinds) -> None:
                 raise UserError(
                     f"The server {lacks.url} {words}, and {has.url} does: name servers that are alike."
                 )
+
+
+def check_shaping(one: Capabilities, *, chat: bool) -> None:
+    """Raises UserError where a busy server left open what answers depend on."""
+    _check_said(one, *(["sampling_switches"] if chat else _SHAPING))
 
 
 def _check_can(one: Capabilities, ability: str, lacks: str, mend: str) -> None:
@@ -73,8 +82,9 @@ def _needing(kinds: Kinds) -> str:
     return f"{counted(count, 'discriminative task')} need{'s' if count == 1 else ''}"
 
 
-def _mend(kinds: Kinds) -> str:
-    others = "ask a server that has them (vLLM), or take another --engine"
+def _mend(
+    kinds: Kinds, others: str = "ask a server that has them (vLLM), or take another --engine"
+) -> str:
     return (
         f"leave those out with {_ONLY_GENERATIVE}, or {others}" if kinds["generative"] else others
     )

@@ -139,22 +139,26 @@ def stopped_at(payload: Any, token: int) -> bool:
 
 
 def echoes(payload: Any, ids: Sequence[int]) -> bool:
-    """Whether the prompt's tokens stand before the new one, each but the first with a number."""
+    """Whether the prompt's tokens stand before the new one, each but the first with a number: nothing
+    stands before that one, and a number there would be another token's."""
     told = choice(payload).get("logprobs")
     values = told.get("token_logprobs") if isinstance(told, Mapping) else None
     if not isinstance(values, list) or len(values) not in (len(ids), len(ids) + 1):
         return False
-    return all(_is_logprob(value) for value in values[1 : len(ids)])
+    return values[0] is None and all(_is_logprob(value) for value in values[1 : len(ids)])
 
 
 def tells_prompt(payload: Any, ids: Sequence[int]) -> bool:
-    """Whether `prompt_logprobs` has the prompt's own tokens, each but the first with its number."""
+    """Whether `prompt_logprobs` has the prompt's own tokens, each but the first with its number and
+    its rank."""
     told = choice(payload).get("prompt_logprobs")
     if not isinstance(told, list) or len(told) != len(ids):
         return False
     for token, entry in zip(ids[1:], told[1:], strict=True):
         own = entry.get(str(token)) if isinstance(entry, Mapping) else None
         if not isinstance(own, Mapping) or not _is_logprob(own.get("logprob")):
+            return False
+        if _count(own.get("rank")) is None:
             return False
     return True
 

@@ -7,6 +7,7 @@ text is asked back with its log-probabilities, one request for each.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,6 +37,7 @@ class _Choice(msgspec.Struct):
     prompt_logprobs: list[dict[str, _Logprob] | None] | None = None
 
 
+_CLAMPED = -9999.0
 _SCORED = msgspec.json.Decoder(Reply[_Choice])
 
 
@@ -61,7 +63,7 @@ def read_step(content: bytes, step: Step, key: Key) -> Got[StepAnswer]:
         assert choice.logprobs.top_logprobs is not None
         assert choice.token_ids is not None
         after = choice.logprobs.top_logprobs[0] or {}
-        logprobs = {option: after[f"token_id:{option}"] for option in step.options}
+        logprobs = {option: _nats(after[f"token_id:{option}"]) for option in step.options}
         best = choice.token_ids[0]
     except (AssertionError, LookupError):
         raise Transient("its reply lacks log-probabilities") from None
@@ -107,7 +109,9 @@ def _inside(choice: _Choice, prompt: Sequence[int], scored: int) -> tuple[float,
     if any(one is None for one in found):
         raise Unanswered("the server tells of other tokens than it was given", fault=True)
     given = [one for one in found if one is not None]
-    return sum(one.logprob for one in given), all(one.rank == 1 for one in given)
+    if any(one.rank is None for one in given):
+        raise Unanswered("the server tells no ranks of the tokens it was given", fault=True)
+    return sum(_nats(one.logprob) for one in given), all(one.rank == 1 for one in given)
 
 
 def _echoed(told: Any, request: ScoringRequest) -> tuple[float, bool]:
@@ -118,12 +122,20 @@ def _echoed(told: Any, request: ScoringRequest) -> tuple[float, bool]:
     length, start = len(request.tokens), len(request.tokens) - request.continuation
     if len(told.token_logprobs) not in (length, length + 1):
         raise _other(len(told.token_logprobs), length)
+    if told.token_logprobs[0] is not None:
+        # Nothing stands before the first token: the numbers are those of others
+        raise Unanswered("the server tells of other tokens than it was given", fault=True)
     values = told.token_logprobs[start:length]
     best = (told.top_logprobs or [])[start:length]
     if any(value is None for value in values) or len(best) != len(values) or not all(best):
         raise Transient("its reply lacks log-probabilities")
     is_greedy = all(v >= max(top.values()) for v, top in zip(values, best, strict=True))
-    return sum(values), is_greedy
+    return sum(map(_nats, values)), is_greedy
+
+
+def _nats(told: float) -> float:
+    """vLLM 0.32 writes -9999 where a model gives minus infinity, since JSON has none: no number at all."""
+    return -math.inf if told <= _CLAMPED else told
 
 
 def _other(told: int, given: int) -> Unanswered:

@@ -103,19 +103,23 @@ class Upstream:
         Raises Transient where asking again may help, Unanswered where this request gets no answer,
         UserError where none would.
         """
+        began = form = self.form
         while True:
-            shaped = self.form.of(body)
+            shaped = form.of(body)
             response = await self._post(path, shaped)
             if response.is_success:
+                if form != began:
+                    # Not before: a refusal that repeats the prompt may name a parameter by chance
+                    self.form = form
                 return response.content
             failure = read_failure(response.status_code, response.headers, response.text, self._key)
-            form = self.form.after(failure, shaped)
-            if form == self.form:
+            other = form.after(failure, shaped)
+            if other == form:
                 found = meaning(failure, SUBJECT, self.url, self._model, answered=self.answered)
                 if isinstance(found, Unanswered):
                     self.failed = str(found)
                 raise found
-            self.form = form
+            form = other
             self.resent += 1
 
     async def _post(self, path: str, body: Body) -> httpx.Response:

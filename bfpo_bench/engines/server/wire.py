@@ -94,9 +94,9 @@ def generation_body(
     """For /chat/completions where the request has messages, else for /completions."""
     body = greedy(capabilities, request.prompt, request.max_new_tokens)
     body["temperature"] = request.temperature
-    top_p = request.top_p if request.temperature else 1.0
-    if top_p < 1 or capabilities.sampling_switches:
-        body["top_p"] = top_p
+    if request.temperature or capabilities.sampling_switches:
+        # Also where it is 1: llama.cpp's own default is 0.95
+        body["top_p"] = request.top_p if request.temperature else 1.0
     if capabilities.seeds:
         body["seed"] = request.seed
     if request.messages:
@@ -140,11 +140,13 @@ def read_generation(
     reply = decoded(content, _GENERATED, key)
     choice = reply.choices[0]
     finish = _finish(choice.finish_reason)
-    if choice.message is not None:
+    if request.messages and choice.message is not None:
         text = _said(choice.message, finish)
-    elif choice.text is not None:
+    elif choice.text is not None and not request.messages:
         check_fed(reply, len(request.prompt))
         text = choice.text
+        if finish == "length":
+            _check_whole(reply, choice, request.max_new_tokens)
     else:
         raise Transient("its reply is no completion")
     if choice.token_ids is not None and not request.messages:
@@ -163,6 +165,17 @@ def _finish(reason: str | None) -> FinishReason:
     if reason == "content_filter":
         raise Unanswered("the server withheld the answer (content_filter)", fault=False)
     raise Transient(f"it ended the answer with {reason!r:.40}")
+
+
+def _check_whole(reply: Reply[Any], choice: _Choice, most: int) -> None:
+    """Raises Unanswered for an answer that a limit of the server's own has cut before the request's."""
+    told = reply.new_tokens() if choice.token_ids is None else len(choice.token_ids)
+    if 0 < told < most:
+        raise Unanswered(
+            f"the server cut the answer after {told} of {most} tokens: give it a longer context, or "
+            "lift its limit on new tokens",
+            fault=True,
+        )
 
 
 def _ended(tokens: Sequence[int], stop: Sequence[int], finish: FinishReason) -> Generation:

@@ -19,6 +19,8 @@ from bfpo_bench.engines.vllm_core import Ask
 
 pytest.importorskip("ray")
 
+pytestmark = pytest.mark.long
+
 POISON = 666
 """A prompt that ends the worker that gets it."""
 
@@ -88,6 +90,11 @@ def cluster(nodes: Any) -> Iterator[Cluster]:
     joined.close()
 
 
+def lose_a_node(nodes: Any) -> None:
+    """Kill all processes of the worker node that came last; this process hangs on the head."""
+    nodes.remove_node(max(nodes.worker_nodes, key=str), allow_graceful=False)
+
+
 def test_every_request_is_answered_once(cluster: Cluster, tmp_path: Path) -> None:
     """By both workers, and before the last request is taken: 300 in windows of 2 x 2 x 4 x 3 = 48."""
     taken: list[int] = []
@@ -131,12 +138,12 @@ def test_a_node_that_is_lost(cluster: Cluster, nodes: Any, tmp_path: Path) -> No
         assert key not in found
         found[key] = int(answer)
         if len(found) == 100:
-            nodes.remove_node(nodes.list_all_nodes[-1], allow_graceful=False)
+            lose_a_node(nodes)
     assert found == {key: key for key in range(400)}
     assert len(cluster.nodes()) == 2, "the head, which has no CPU, and one that works"
 
 
 def test_no_node_is_left(cluster: Cluster, nodes: Any, tmp_path: Path) -> None:
-    nodes.remove_node(nodes.list_all_nodes[-1], allow_graceful=False)
+    lose_a_node(nodes)
     with pytest.raises(RuntimeError, match="no node of the Ray cluster that lives has room"):
         list(core(cluster, stand_in(tmp_path)).stream(asks([1]), 1))

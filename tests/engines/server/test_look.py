@@ -326,6 +326,16 @@ class TestKeys:
                 server.url, key=KEY
             )
 
+    def test_a_server_that_calls_itself_by_the_key(self) -> None:
+        """What it runs is shown, and stored in manifests."""
+        key = "sk-echo-0123456789"
+
+        def respond(asked: Asked, real: Real) -> Sent:
+            return sends({"version": key}) if asked.path == "/version" else real(asked)
+
+        with OpenAIServer(key=key, respond=respond) as server:
+            assert look_at(server.url, "tiny", Key(key)).software == "vllm [key]"
+
     def test_models_are_open_and_answers_are_not(self) -> None:
         def guarded(asked: Asked, real: Real) -> Sent:
             return fails(403) if asked.path.endswith("completions") else real(asked)
@@ -364,3 +374,13 @@ def raw(begin: bytes, drip: bytes) -> Iterator[str]:
 
 def test_the_prompt_cannot_be_mistaken() -> None:
     assert len(set(probes.IDS)) == len(probes.IDS) == 7
+
+
+def test_one_that_is_named_twice() -> None:
+    with pytest.raises(UserError, match="is named twice: name it once"):
+        look_at_all(["http://127.0.0.1:1/v1", "http://127.0.0.1:1/v1/"], "", Key())
+
+
+def test_a_port_that_is_none() -> None:
+    with pytest.raises(UserError, match="is none: give one like"):
+        look_at("http://127.0.0.1:99999/v1", "", Key())

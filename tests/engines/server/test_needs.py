@@ -69,6 +69,12 @@ class TestTokens:
             lambda: check_tokens([silent], BOTH)
         )
 
+    @pytest.mark.parametrize("ability", ["token_ids", "stop_token_ids", "sampling_switches"])
+    def test_a_server_that_left_open_what_answers_depend_on(self, ability: str) -> None:
+        busy = replace(ABLE, **{ability: False}, unsaid=(ability,))  # type: ignore[arg-type]
+        said = refused(lambda: check_tokens([busy], GENERATIVE))
+        assert f"did not say in time whether it has {ability}: it may be busy" in said
+
     def test_no_ids_in(self) -> None:
         said = refused(lambda: check_tokens([replace(ABLE, token_prompts=False)], GENERATIVE))
         assert (
@@ -116,6 +122,12 @@ class TestChat:
             "--engine-arg api=chat gives no log-probabilities of texts, which 2 "
         )
         assert "--tasks '*/generative'" in said
+
+    def test_a_server_that_left_open_what_answers_depend_on(self) -> None:
+        """Of messages no token ids are asked for: that it was silent about those is nothing."""
+        check_chat([replace(ABLE, token_ids=False, unsaid=("token_ids",))], GENERATIVE)
+        busy = replace(ABLE, unsaid=("sampling_switches",))
+        assert "whether it has sampling_switches" in refused(lambda: check_chat([busy], GENERATIVE))
 
     def test_a_server_that_does_not_chat(self) -> None:
         said = refused(lambda: check_chat([replace(ABLE, chat=False)], GENERATIVE))

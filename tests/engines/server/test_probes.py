@@ -88,6 +88,9 @@ class TestEcho:
     def test_the_new_token_alone_is_a_server_that_ignored_echo(self) -> None:
         assert not probes.echoes(self.values(-0.5), IDS)
 
+    def test_without_the_first_token_the_numbers_are_those_of_the_next(self) -> None:
+        assert not probes.echoes(self.values(-1, -2, -3, -4, -5, -6, -0.5), IDS)
+
     @pytest.mark.parametrize("wrong", [None, float("nan"), float("-inf"), 0.3, "x", True])
     def test_what_is_no_log_probability(self, wrong: Any) -> None:
         assert not probes.echoes(self.values(None, -1, wrong, -3, -4, -5, -6), IDS)
@@ -100,6 +103,10 @@ class TestPromptLogprobs:
 
     def test_each_token_has_its_own(self) -> None:
         assert probes.tells_prompt(chosen(prompt_logprobs=self.entries()), IDS)
+
+    def test_without_ranks_nobody_knows_what_is_greedy(self) -> None:
+        last = {str(IDS[-1]): {"logprob": -1.0}}
+        assert not probes.tells_prompt(chosen(prompt_logprobs=self.entries(last)), IDS)
 
     def test_the_likeliest_token_alone_will_not_do(self) -> None:
         """Number 90 was sent, and 91 is told of."""

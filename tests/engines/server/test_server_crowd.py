@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -52,8 +53,21 @@ class TestSeveral:
         with OpenAIServer(respond=respond) as broken, OpenAIServer(respond=slow) as good:
             engine = connected(good.url, broken.url)
             found = generated(engine, prompts(300))
+            tries = Counter(number_of(a) for a in broken.generated if number_of(a) >= 0)
         assert found == right(300)
+        assert set(tries.values()) == {1}, "a request went back to where it failed"
         assert len(broken.generated) < 200
+
+    def test_what_one_forbids_the_other_is_asked(self) -> None:
+        """A key that is worth nothing at one of them any more, say: nobody's answer is lost."""
+        respond = lambda a, real: fails(403) if number_of(a) >= 0 else real(a)  # noqa: E731
+        with OpenAIServer() as good, OpenAIServer(respond=respond) as barred:
+            engine = connected(good.url, barred.url)
+            assert generated(engine, prompts(1)) == right(1)
+            barred_upstream = engine._crowd.upstreams[1]
+            barred_upstream.answered = True
+            assert generated(engine, prompts(60)) == right(60)
+            assert any(number_of(a) >= 0 for a in barred.generated)
 
     def test_a_server_that_comes_back_is_asked_again(self) -> None:
         away = threading.Event()

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from judge_server import Asked, Sent, sends
+from judge_server import HANGS, Asked, Sent, fails, sends
 from openai_server import (
     HOSTED,
     LLAMA_CPP,
     STOP,
+    VLLM,
     OpenAIServer,
     Real,
+    Software,
 )
-from server_asking import connected, files, generated, prompts
+from server_asking import connected, files, generated, number_of, prompts
 
 from bfpo_bench.engines.base import (
     Failure,
@@ -22,6 +25,7 @@ from bfpo_bench.engines.base import (
     Told,
 )
 from bfpo_bench.engines.select import load_engine
+from bfpo_bench.engines.server import look
 from bfpo_bench.engines.server.engine import ServerEngine
 from bfpo_bench.errors import UserError
 
@@ -97,6 +101,72 @@ class TestGenerate:
             assert all(isinstance(one, Generation) for one in found)
             assert not {"temperature", "seed"} & set(server.generated[-1].body)
             assert "temperature" in engine.describe()["left_out"]
+
+    def test_a_refusal_that_names_a_parameter_by_chance_changes_nothing_for_others(self) -> None:
+        """It repeats the prompt, in which temperatures stand: without one it refuses all the same."""
+
+        def respond(asked: Asked, real: Real) -> Sent:
+            if number_of(asked) == 1:
+                return fails(400, "'What temperature instead?' is against our usage policy")
+            return real(asked)
+
+        with OpenAIServer(LLAMA_CPP, respond=respond) as server:
+            engine = connected(server.url, concurrency=1)
+            found = generated(engine, prompts(3, 1))
+            assert [type(one) for one in found] == [Generation, Failure, Generation]
+            assert "temperature" in server.generated[-1].body
+        assert "left_out" not in engine.describe()
+
+    def test_sampling_is_told_its_top_p_also_where_it_is_1(self) -> None:
+        """llama.cpp's own is 0.95."""
+        deaf = replace(LLAMA_CPP, switches=False)
+        with OpenAIServer(deaf) as server:
+            generated(connected(server.url), [GenerationRequest((1, 2, 3), 1, 0.7)])
+            assert server.generated[-1].body["top_p"] == 1.0
+
+    @pytest.mark.parametrize("software", [VLLM, LLAMA_CPP])
+    def test_an_answer_that_a_limit_of_the_server_cut_is_none(self, software: Software) -> None:
+        """Two tokens where three were asked for: no other engine would say that."""
+
+        def respond(asked: Asked, real: Real) -> Sent:
+            most = min(2, asked.body.get("max_tokens", 2))
+            return real(replace(asked, body=asked.body | {"max_tokens": most}))
+
+        with OpenAIServer(software, respond=respond) as server:
+            found = generated(
+                connected(server.url), [GenerationRequest((1, 2), n) for n in (1, 2, 3)]
+            )
+        assert [type(one) for one in found] == [Generation, Generation, Failure]
+        assert isinstance(found[2], Failure)
+        assert "cut the answer after 2 of 3 tokens" in found[2].reason
+
+    def test_a_prompt_that_comes_back_as_a_chat_is_no_completion(self) -> None:
+        """Something between has put the prompt through a template."""
+
+        def respond(asked: Asked, real: Real) -> Sent:
+            if number_of(asked) < 1:
+                return real(asked)
+            message = {"role": "assistant", "content": "Hello!"}
+            return sends({"choices": [{"message": message, "finish_reason": "stop"}]})
+
+        with OpenAIServer(respond=respond) as server:
+            found = generated(connected(server.url), prompts(2))
+        assert isinstance(found[0], Generation)
+        assert isinstance(found[1], Failure)
+
+    def test_a_server_that_is_too_busy_to_show_what_it_takes(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(look, "LOOK_SECONDS", 1.0)
+
+        def respond(asked: Asked, real: Real) -> Sent:
+            return HANGS if "min_p" in asked.body else real(asked)
+
+        with (
+            OpenAIServer(respond=respond) as server,
+            pytest.raises(UserError, match="did not say in time whether it has sampling_switches"),
+        ):
+            ServerEngine.connect(files(server.url))
 
     def test_what_does_not_fit_the_window_is_not_asked(self) -> None:
         """vLLM would shorten the answer to the 512 tokens of its window, without a word."""

@@ -209,19 +209,23 @@ class TestLost:
                 follow(engine.generate(prompts(3)), came)
         assert sorted(came) == [0, 1]
 
-    def test_a_server_that_begins_to_fail_at_everything_makes_nobody_a_failure(self) -> None:
+    @pytest.mark.parametrize("status", [500, 403, 400])
+    def test_a_server_that_begins_to_fail_at_everything_makes_nobody_a_failure(
+        self, status: int
+    ) -> None:
+        """Whatever it says: what it answered before it does not answer now."""
         answers = 0
 
         def respond(asked: Asked, real: Real) -> Sent:
             nonlocal answers
             if number_of(asked) >= 0:
                 answers += 1
-            return fails(500, "dead inside") if answers > 30 else real(asked)
+            return fails(status, "dead inside") if answers > 30 else real(asked)
 
         came: dict[int, Generation | Failure] = {}
         with OpenAIServer(respond=respond) as server:
             engine = connected(server.url)
-            with pytest.raises(ServersLost, match="dead inside"):
+            with pytest.raises(ServersLost, match=f"{status}"):
                 follow(engine.generate(prompts(200)), came)
         assert len(came) <= 30
         assert all(isinstance(one, Generation) for one in came.values())

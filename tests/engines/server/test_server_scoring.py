@@ -99,6 +99,60 @@ class TestLoglikelihoods:
         assert isinstance(found, Likelihood)
         assert found.greedy
 
+    def test_numbers_that_belong_to_the_next_tokens_are_none(self) -> None:
+        """From the second request on the first token's place is left out: as many numbers as tokens,
+        and each of them another token's."""
+
+        def respond(asked: Asked, real: Real) -> Sent:
+            sent = real(asked)
+            if not asked.body.get("echo") or len(asked.body["prompt"]) != 4:
+                return sent
+            payload = json.loads(sent.body)
+            told = payload["choices"][0]["logprobs"]
+            payload["choices"][0]["logprobs"] = {name: told[name][1:] for name in told}
+            return sends(payload)
+
+        with OpenAIServer(SGLANG, respond=respond) as server:
+            requests = [ScoringRequest((1, 2, 3), 1), ScoringRequest((1, 2, 3, 8), 1)]
+            found = scored(connected(server.url), requests)
+        assert isinstance(found[0], Likelihood)
+        assert isinstance(found[1], Failure)
+        assert found[1].reason == "the server tells of other tokens than it was given"
+
+    def test_what_stands_for_minus_infinity_is_no_number(self) -> None:
+        """vLLM writes -9999.0 in its place: the model is broken, and the run says so."""
+
+        def respond(asked: Asked, real: Real) -> Sent:
+            sent = real(asked)
+            if not asked.body.get("echo") or len(asked.body["prompt"]) != 4:
+                return sent
+            payload = json.loads(sent.body)
+            payload["choices"][0]["logprobs"]["token_logprobs"][3] = -9999.0
+            return sends(payload)
+
+        with (
+            OpenAIServer(SGLANG, respond=respond) as server,
+            pytest.raises(UserError, match="not finite numbers"),
+        ):
+            scored(connected(server.url), [ScoringRequest((1, 2, 3, 8), 1)])
+
+    def test_a_rank_that_is_not_told_is_not_taken_for_another_token(self) -> None:
+        def respond(asked: Asked, real: Real) -> Sent:
+            sent = real(asked)
+            if asked.body.get("prompt", [])[:3] != [1, 2, 3] or len(asked.body["prompt"]) != 4:
+                return sent
+            payload = json.loads(sent.body)
+            for place in payload["choices"][0]["prompt_logprobs"][1:]:
+                for one in place.values():
+                    del one["rank"]
+            return sends(payload)
+
+        with OpenAIServer(OLDER_VLLM, respond=respond) as server:
+            requests = [ScoringRequest((1, 2, 3), 1), ScoringRequest((1, 2, 3, 6), 1)]
+            found = scored(connected(server.url), requests)
+        assert isinstance(found[0], Likelihood)
+        assert isinstance(found[1], Failure)
+
     @pytest.mark.parametrize("software", [VLLM, OLDER_VLLM, SGLANG])
     def test_a_server_that_feeds_other_tokens_gives_no_number(self, software: Software) -> None:
         """A second BOS: one token more than was given, from the second request on."""
