@@ -118,6 +118,9 @@ class RayCore:
         feed = Feed(ledger, count, pace.batch)
         try:
             for row in self._rows(self._pipeline(shape, pace)(feed.dataset())):
+                if _broke(row):
+                    ledger.passed(int(row["number"]))
+                    continue
                 ask = ledger.answered(int(row["number"]))
                 if ask is not None:
                     came += 1
@@ -205,6 +208,11 @@ class RayCore:
             if isinstance(block, Exception):
                 raise block
             yield from block.to_pylist()
+
+
+def _broke(row: dict[str, Any]) -> bool:
+    """Whether vLLM broke while it had this request, which need not be the one that it broke under."""
+    return str(row.get("__inference_error__") or "").startswith("EngineGenerateError")
 
 
 def _read(row: dict[str, Any]) -> Any | Failure:

@@ -31,8 +31,9 @@ from bfpo_bench.engines.vllm_scoring import Step, Tally, steps
 
 K = TypeVar("K")
 
-WHOLE_OUTPUT = {"detokenize": False}
-"""Tokens are all that is read, as in the vllm engine."""
+ONLY_TOKENS = {"detokenize": False}
+"""Tokens are all that is read, as in the vllm engine. vLLM would decode also the places of a prompt that
+it did not compute, which are no tokens, and its engine breaks under that."""
 
 
 class RayEngine:
@@ -65,9 +66,7 @@ class RayEngine:
     def generate(
         self, requests: Sequence[GenerationRequest]
     ) -> Iterator[tuple[int, Generation | Failure]]:
-        asks = (
-            Ask(i, r.prompt, sampling(r, self._stop) | WHOLE_OUTPUT) for i, r in enumerate(requests)
-        )
+        asks = (Ask(i, r.prompt, sampling(r, self._stop)) for i, r in enumerate(requests))
         for position, found in self._ask(asks, len(requests)):
             if isinstance(found, Failure):
                 yield position, found
@@ -88,21 +87,15 @@ class RayEngine:
     def loglikelihoods(
         self, requests: Sequence[ScoringRequest]
     ) -> Iterator[tuple[int, Likelihood | Failure]]:
-        """As the vllm engine: see `vllm_scoring`. Contexts are shared within a worker."""
+        """As the vllm engine: see `vllm_scoring`. Contexts are shared within a worker where no prompt is
+        scored: Ray's stage does not tell how much of one vLLM had in its cache, where there are no
+        log-probabilities."""
         # vLLM's CPU build adds an adapter wrongly to prompt log-probabilities: see the vllm engine
         inside = self._files.adapter is None or not self._setting.cpu
         count = sum(1 for _ in steps(requests, score_prompts=inside))
-        asks = (Ask(s, s.prompt, scoring(s)) for s in steps(requests, score_prompts=inside))
+        asks = (Ask(s, s.prompt, _whole(s)) for s in steps(requests, score_prompts=inside))
         tally = Tally(requests)
-        again: list[Step] = []
         for step, found in self._ask(asks, count):
-            if not isinstance(found, Failure) and len(found.inside) < step.scored:
-                # Some of it was in the cache, where there are no log-probabilities
-                again.append(step)
-            else:
-                yield from _told(tally, step, found)
-        whole = (Ask(s, s.prompt, scoring(s) | {"skip_reading_prefix_cache": True}) for s in again)
-        for step, found in self._ask(whole, len(again)):
             yield from _told(tally, step, found)
 
     def choices(
@@ -119,11 +112,17 @@ class RayEngine:
             yield position, told
 
     def _ask(self, asks: Iterator[Ask[K]], count: int) -> Iterator[tuple[K, Answered | Failure]]:
-        for key, found in self._core.stream(asks, count):
+        only = (Ask(ask.key, ask.prompt, ask.params | ONLY_TOKENS) for ask in asks)
+        for key, found in self._core.stream(only, count):
             yield key, found if isinstance(found, Failure) else read_generated(found)
 
     def close(self) -> None:
         self._setting.cluster.close()
+
+
+def _whole(step: Step) -> dict[str, Any]:
+    """Of a prompt that is scored everything is computed."""
+    return scoring(step) | ({"skip_reading_prefix_cache": True} if step.scored else {})
 
 
 def _told(

@@ -51,11 +51,16 @@ class Ledger(Generic[K]):
             self._handed += len(taken)
             return numbered
 
-    def answered(self, number: int) -> Ask[K] | None:
-        """The request of that number; None when it was answered before."""
+    def passed(self, number: int) -> None:
+        """The request of that number is through, without an answer."""
         with self._changed:
             self._newest = max(self._newest, number + 1)
             self._changed.notify()
+
+    def answered(self, number: int) -> Ask[K] | None:
+        """The request of that number; None when it was answered before."""
+        self.passed(number)
+        with self._changed:
             return self._inside.pop(number, None)
 
     def close(self) -> list[Ask[K]]:

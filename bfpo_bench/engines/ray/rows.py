@@ -17,7 +17,7 @@ class Chance(NamedTuple):
 
 class Answered(NamedTuple):
     """The new tokens; the log-probabilities at the first of them by token; those of the prompt's scored
-    tokens, fewer than were asked where vLLM had the rest in its cache."""
+    tokens."""
 
     tokens: tuple[int, ...]
     after: Mapping[int, Chance]
@@ -65,11 +65,8 @@ def generated(row: dict[str, Any]) -> dict[str, Any]:
     scored = int(row["scored"])
     inside = []
     if scored:
-        # What was not computed comes from the other end, and the first token never is
-        places = list(row["prompt_logprobs"])[1:][-scored:]
-        for token, place in zip(
-            [int(t) for t in row["prompt_token_ids"]][-len(places) :], places, strict=True
-        ):
+        tokens = [int(token) for token in row["prompt_token_ids"]][-scored:]
+        for token, place in zip(tokens, list(row["prompt_logprobs"])[-scored:], strict=True):
             inside.append(_chance(_by_token(place)[token]))
     answer = {
         "tokens": [int(t) for t in row["generated_tokens"]],
