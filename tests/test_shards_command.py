@@ -393,6 +393,7 @@ class TestProcesses:
         stored = [json.loads(line) for line in (run / "responses.jsonl").read_text().splitlines()]
         assert [r["doc_id"] for r in stored] == list(range(40))
 
+    @pytest.mark.long
     def test_the_scripts_of_the_page(self, hub: str, tmp_path: Path) -> None:
         """With Slurm's variables set by hand: an array of two, of which the first is given again."""
         page = [f for f in parse_file(ROOT / "docs" / "shards.md") if isinstance(f, File)]

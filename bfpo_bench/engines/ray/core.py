@@ -105,7 +105,10 @@ class RayCore:
         if left and left == count:
             raise RuntimeError("none of the cluster's workers lives to answer one request")
         for ask in lost:
-            yield ask.key, Failure("its worker dies of it, also when it is asked alone")
+            yield (
+                ask.key,
+                Failure("its worker dies of it or vLLM breaks, also when it is asked alone"),
+            )
 
     def _pass(
         self, asks: Iterator[Ask[K]], count: int, pace: Pace

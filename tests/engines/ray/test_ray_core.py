@@ -23,6 +23,8 @@ pytestmark = pytest.mark.long
 
 POISON = 666
 """A prompt that ends the worker that gets it."""
+BROKEN = 667
+"""A prompt under which vLLM breaks, as Ray's stage tells it, without its worker's end."""
 
 
 def stand_in(folder: Path, seconds: float = 0.0) -> Callable[[Shape, Pace], Any]:
@@ -38,7 +40,9 @@ def stand_in(folder: Path, seconds: float = 0.0) -> Callable[[Shape, Pace], Any]
             first = [int(prompt[0]) for prompt in batch["tokenized_prompt"]]
             if POISON in first:
                 os._exit(1)
-            return {"number": batch["number"], "answer": [json.dumps(token) for token in first]}
+            errors = ["EngineGenerateError: " if token == BROKEN else "" for token in first]
+            answers = [json.dumps(token) for token in first]
+            return {"number": batch["number"], "answer": answers, "__inference_error__": errors}
 
     def pipeline(shape: Shape, pace: Pace) -> Any:
         import ray
@@ -122,6 +126,16 @@ def test_one_that_kills_its_worker_fails_alone(cluster: Cluster, tmp_path: Path)
     assert sorted(key for key, _ in found) == list(range(40))
     failed = [key for key, answer in found if isinstance(answer, Failure)]
     assert failed == [17]
+    assert made.asked_again > 0
+
+
+def test_what_vllm_breaks_under_is_asked_again(cluster: Cluster, tmp_path: Path) -> None:
+    """It need not be the request that it broke under. Asked alone, and broken again, it has failed."""
+    tokens = [BROKEN if i == 5 else i for i in range(12)]
+    made = core(cluster, stand_in(tmp_path))
+    found = dict(made.stream(asks(tokens), 12))
+    assert sorted(found) == list(range(12))
+    assert [key for key, answer in found.items() if isinstance(answer, Failure)] == [5]
     assert made.asked_again > 0
 
 

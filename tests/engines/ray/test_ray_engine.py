@@ -28,6 +28,8 @@ from bfpo_bench.stages.process import run_stage
 
 pytest.importorskip("ray")
 
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
+
 
 @pytest.fixture(scope="module", autouse=True)
 def _served(hub: str) -> None:
