@@ -86,6 +86,9 @@ class Cluster:
         """
         check_ray({}, Remote(ray_address=address))
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        # Read when Ray is imported: a thread that a pipeline left would join a cluster of its own accord,
+        # and end this process when that cluster ends
+        os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
         # Ray would take the place of both: of a GPU's list where a task takes none, and of a pin
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         if address is None:

@@ -17,6 +17,8 @@ from bfpo_bench.engines.ray.cluster import Cluster, Shape
 from bfpo_bench.engines.ray.core import Model, Pace, RayCore
 from bfpo_bench.engines.vllm_core import Ask
 
+# As Cluster.connect has it, and before Ray is imported
+os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"
 pytest.importorskip("ray")
 
 pytestmark = pytest.mark.long
