@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from bfpo_bench.engines.source import Source
     from bfpo_bench.engines.subject import Subject
     from bfpo_bench.training.merging.checks import Ingredient
-    from bfpo_bench.training.merging.soup import Merged
+    from bfpo_bench.training.merging.writing import Merged
 
 
 def merge(
@@ -32,6 +32,12 @@ def merge(
         help="One number a model; they sum to 1 and may be negative.",
         show_default="equal",
     ),
+    vectors: str | None = typer.Option(
+        None,
+        metavar="ETA[,ETA...]",
+        help="The models are BASE PLUS MINUS [PLUS MINUS ...]: one number a preference vector.",
+        show_default=False,
+    ),
     shard_size: str = typer.Option(
         "5GB", metavar="SIZE", help="The most bytes a file of weights may have."
     ),
@@ -42,10 +48,14 @@ def merge(
     The soup of a helpful and a safe model lies between them (rewarded soups, P-SACPO).
     Weights 1,1,-1, with a common base as the third, add up what two trainings changed in it.
 
+    --vectors adds preference vectors to a base: theta = base + sum_i eta_i (plus_i - minus_i).
+    Of each pair minus was trained on plus's data with swapped labels, both from that base.
+
     Configuration, tokenizer and chat template are the first model's.
     No model is loaded whole: memory holds one tensor of each at a time.
 
         bfpo-bench merge models/helpful models/safe --weights .5,.5 --out soups/half
+        bfpo-bench merge models/base models/plus models/minus --vectors .5 --out soups/vector
     """
     from bfpo_bench.cli.ui import RichUi
     from bfpo_bench.errors import UserError
@@ -53,20 +63,32 @@ def merge(
 
     if len(models) < 2:
         raise UserError("A merge takes at least two models: name another.")
+    if vectors is not None and weights is not None:
+        raise UserError("--vectors says the weights of all models: leave --weights out.")
     check_vacant(out)
     from bfpo_bench.progress import Progress
     from bfpo_bench.training.merging import soup as soups
     from bfpo_bench.training.merging.checks import Ingredient, check_same_network
     from bfpo_bench.training.merging.tensor_files import parse_size
+    from bfpo_bench.training.merging.vectors import vector_weights
 
-    shares, shard_bytes = soups.parse_weights(weights, len(models)), parse_size(shard_size)
+    if vectors is not None:
+        shares = vector_weights(vectors, len(models))
+    else:
+        shares = soups.parse_weights(weights, len(models))
+    shard_bytes = parse_size(shard_size)
     ui = RichUi()
-    subjects = _resolve(models, ui)
+    subjects = resolve(models, ui)
     ingredients = [
-        Ingredient(s.name, _small_files(s.base), s.identity.weights, share)
+        Ingredient(s.name, small_files(s.base), s.identity.weights, share)
         for s, share in zip(subjects, shares, strict=True)
     ]
     check_same_network(ingredients)
+    if vectors is not None:
+        from bfpo_bench.training.merging.origin import check_trained_from
+
+        for sentence in check_trained_from(subjects[0], subjects[1:]):
+            ui.note(sentence)
     _note_templates(subjects, ui)
     for subject in subjects:
         subject.base.materialise()
@@ -100,7 +122,7 @@ def _print(out: Path, done: Merged, ingredients: Sequence[Ingredient], json_: bo
     typer.echo(f"next: bfpo-bench run --model {shlex.quote(str(out))}")
 
 
-def _resolve(models: Sequence[str], ui: RichUi) -> list[Subject]:
+def resolve(models: Sequence[str], ui: RichUi) -> list[Subject]:
     from bfpo_bench.engines.source import open_source
     from bfpo_bench.engines.subject import resolve_subject
     from bfpo_bench.progress import Progress
@@ -113,7 +135,7 @@ def _resolve(models: Sequence[str], ui: RichUi) -> list[Subject]:
         return [resolve_subject(m, lambda text: report(Progress(text))) for m in models]
 
 
-def _small_files(source: Source) -> Path:
+def small_files(source: Source) -> Path:
     """The folder of `source` with what is not weights in it, so that those are fetched last."""
     from bfpo_bench.training.merging.soup import kept_files
 

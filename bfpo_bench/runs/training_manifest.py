@@ -51,9 +51,12 @@ class MergedModel(_Part):
 
 
 class Merge(_Part):
-    """The models whose weighted sum this one is."""
+    """The models whose weighted sum this one is; or, where it names a `method`, what that put together
+    with these `arguments`, and a weight is what the method makes of it."""
 
     models: Annotated[tuple[MergedModel, ...], Field(min_length=1)]
+    method: str | None = None
+    arguments: dict[str, Any] = Field(default_factory=dict)
 
 
 class TrainingManifest(_Part):
@@ -61,8 +64,9 @@ class TrainingManifest(_Part):
 
     `data` and `buffer` hold a report for each source of preference pairs (or of texts), as
     `DataReport.dump` gives them; `policy` says how the pairs were ordered, how many were flipped and
-    dropped by it, `changed` how many were cut. `data_sha256` is of all that was trained on. `tokens` counts those
-    that the model was trained on, `seconds` the training's wall time, `finished` is an ISO time.
+    dropped by it, `mixture` what was drawn of each group of data, `changed` how many were cut.
+    `data_sha256` is of all that was trained on. `tokens` counts those that the model was trained on,
+    `seconds` the training's wall time, `finished` is an ISO time.
     """
 
     FILE: ClassVar[str] = "training_manifest.json"
@@ -76,6 +80,7 @@ class TrainingManifest(_Part):
     data: tuple[dict[str, Any], ...] = ()
     buffer: tuple[dict[str, Any], ...] = ()
     policy: dict[str, Any] | None = None
+    mixture: tuple[dict[str, Any], ...] = ()
     changed: dict[str, Count] = Field(default_factory=dict)
     data_sha256: Annotated[str | None, Field(pattern="^[0-9a-f]{64}$")] = None
     parameters: Parameters | None = None
@@ -107,7 +112,7 @@ class TrainingManifest(_Part):
         """
         if self.merge is not None:
             models = ", ".join(f"{m.name} ({m.weight:g})" for m in self.merge.models)
-            return _line(f"merge of {models}")
+            return _line(f"{self.merge.method or 'merge'} of {models}")
         arguments = (f"{name}={_short(v)}" for name, v in sorted(self.objective_args.items()))
         data = (f"on {self.data_sha256[:8]}",) if self.data_sha256 else ()
         return _line(" ".join((self.objective or self.stage, *arguments, *data)))

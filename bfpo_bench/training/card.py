@@ -70,4 +70,5 @@ def _data_section(manifest: TrainingManifest) -> list[str]:
                 *(report["cases"].get(case, 0) for case in known),
             )
             lines.append(f"| {' | '.join(map(str, cells))} |")
-    return lines
+    drawn = [f"{d['taken']} of {d['rows']} {d['group']}" for d in manifest.mixture]
+    return [*lines, "", f"Trained on, by group: {', '.join(drawn)}."] if drawn else lines

@@ -10,6 +10,7 @@ import torch
 from trl import DPOConfig
 
 from bfpo_bench.errors import UserError
+from bfpo_bench.training.ama.mask import WITHOUT_SEGMENTS, Baseline, checked_baseline
 from bfpo_bench.training.encode import Lengths
 from bfpo_bench.training.objective import Objective, resolve_objective
 
@@ -45,6 +46,9 @@ class BFPOConfig(DPOConfig):
         max_prompt_length: tokens that a prompt is cut to, from the left, where prompt and response
             together exceed max_length.
         train_only: parts of parameter names, such as ["down_proj"]: all other parameters are frozen.
+        ama_baseline: masks the gradient by segment rewards (AMA, arXiv 2502.11555): a number, or
+            "mean" for the mean over each response's segments; None masks nothing. The training
+            data then have chosen_segments and rejected_segments, lists of {"text", "reward"}.
         reference_cache: a folder for the reference's log-probabilities; None computes them anew.
 
     `precompute_ref_log_probs` is on by default; off keeps a live reference model. bf16 is on by
@@ -64,6 +68,9 @@ class BFPOConfig(DPOConfig):
     )
     train_only: list[str] | None = field(
         default=None, metadata={"help": "Parts of the names of the parameters that are trained."}
+    )
+    ama_baseline: float | str | None = field(
+        default=None, metadata={"help": "Segments beyond this reward keep their gradient."}
     )
     reference_cache: str | None = field(
         default=None, metadata={"help": "A folder for the reference's log-probabilities."}
@@ -94,6 +101,13 @@ class BFPOConfig(DPOConfig):
                 f"max_prompt_length {self.max_prompt_length} must be at least 1 and below max_length "
                 f"{self.max_length}: a response needs room."
             )
+        if self.ama_baseline is not None:
+            checked_baseline(self.ama_baseline)
+            if self.objective in WITHOUT_SEGMENTS:
+                raise UserError(
+                    f"ama_baseline masks segments of the responses, and {self.objective} learns other "
+                    "rows than these: leave it out."
+                )
         if isinstance(self.train_only, str):
             raise UserError(
                 f"train_only {self.train_only!r} is no list: write [{self.train_only!r}], or each of "
@@ -109,6 +123,11 @@ class BFPOConfig(DPOConfig):
         if not isinstance(given, Mapping):
             raise UserError(f"objective_args {given!r} is no mapping: write {{'tau': 0.01}}.")
         return resolve_objective(self.objective, given)
+
+    @property
+    def baseline(self) -> Baseline | None:
+        """Of the segment rewards, where they mask."""
+        return None if self.ama_baseline is None else checked_baseline(self.ama_baseline)
 
     @property
     def lengths(self) -> Lengths:

@@ -9,6 +9,7 @@ from typing import Any
 from datasets import Dataset, Features, List, Value, concatenate_datasets
 
 from bfpo_bench.errors import UserError
+from bfpo_bench.training.ama.rows import COLUMNS, Masks
 from bfpo_bench.training.encode import (
     LABELS,
     Encoded,
@@ -35,9 +36,11 @@ def encode_dataset(
     lengths: Lengths,
     margin: bool,
     progress: Progress = lambda phase, done, total: None,
+    masks: Masks | None = None,
 ) -> tuple[Dataset, Counter[str]]:
-    """Columns prompt_ids, chosen_ids, rejected_ids, chosen_safe, rejected_safe (1.0 or 0.0), row, and
-    margin where it is asked for; and how many rows were cut or left out. `name` is for errors and progress.
+    """Columns prompt_ids, chosen_ids, rejected_ids, chosen_safe, rejected_safe (1.0 or 0.0), row,
+    margin where it is asked for, and chosen_kept and rejected_kept (1 or 0 a token) where rows are
+    masked; and how many rows were changed or left out. `name` is for errors and progress.
 
     Raises UserError for columns that are missing and rows that cannot be trained on.
     """
@@ -51,13 +54,16 @@ def encode_dataset(
     if not isinstance(dataset[0]["prompt"], str):
         check_template(tokenizer, tokenizer.name_or_path or "the tokenizer")
 
+    if masks is not None:
+        wanted += [column for column in COLUMNS.values() if column in dataset.column_names]
+    features = _features(margin, masks is not None)
     parts: list[Dataset] = []
     rows: list[dict[str, Any]] = []
     changed: list[tuple[str, ...]] = []
     for number, row in enumerate(dataset.select_columns(wanted)):
         if number % 100 == 0:
             progress(f"encoding the {name} pairs", number, len(dataset))
-        encoded = encode_row(row, number, tokenizer, lengths)
+        encoded = encode_row(row, number, tokenizer, lengths, masks)
         if encoded.same:
             changed.append((SAME,))
         else:
@@ -65,10 +71,10 @@ def encode_dataset(
             rows.append(_columns(encoded, row, number, margin))
         # Python's lists of numbers are ten times what Arrow's are
         if len(rows) == _PART:
-            parts.append(Dataset.from_list(rows, features=_features(margin)))
+            parts.append(Dataset.from_list(rows, features=features))
             rows = []
     if rows:
-        parts.append(Dataset.from_list(rows, features=_features(margin)))
+        parts.append(Dataset.from_list(rows, features=features))
     if not parts:
         raise UserError(
             f"The {name} data have no pair whose responses differ within max_length "
@@ -85,15 +91,17 @@ def _columns(encoded: Encoded, row: dict[str, Any], number: int, margin: bool) -
         "row": number,
         **{label: safety_label(row[label], label, number) for label in LABELS},
         **({"margin": margin_label(row["margin"], number)} if margin else {}),
+        **{f"{side}_kept": mask for side, mask in (encoded.kept or {}).items()},
     }
 
 
-def _features(margin: bool) -> Features:
+def _features(margin: bool, masked: bool) -> Features:
     numbers = [*LABELS, *(["margin"] if margin else [])]
     return Features(
         {f"{text}_ids": List(Value("int32")) for text in TEXTS}
         | {"row": Value("int64")}
         | {name: Value("float32") for name in numbers}
+        | {f"{side}_kept": List(Value("int8")) for side in COLUMNS if masked}
     )
 
 

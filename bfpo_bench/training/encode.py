@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from bfpo_bench.errors import UserError, first_line
-from bfpo_bench.training.pairs import Pair
+from bfpo_bench.training.ama.rows import COLUMNS, Masks, nothing_kept
+from bfpo_bench.training.pairs import Pair, Side
 
 LABELS = ("chosen_safe", "rejected_safe")
+RENDERED_OTHERWISE = "prompt rendered otherwise before an answer"
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Lengths:
 @dataclass(frozen=True)
 class Encoded:
     """Token ids of one pair. `changed` says what was done to it: reasons, as the report counts them.
+    `kept` is 1 for each token of a completion that has a gradient, where rows are masked.
 
     Responses that differ only in what was cut, or in white space that a template trims, are `same`:
     there is nothing to prefer.
@@ -34,6 +37,7 @@ class Encoded:
     chosen_ids: list[int]
     rejected_ids: list[int]
     changed: tuple[str, ...] = ()
+    kept: Mapping[Side, list[int]] | None = None
 
     @property
     def same(self) -> bool:
@@ -50,15 +54,25 @@ def pair_columns(pairs: Sequence[Pair]) -> dict[str, list[Any]]:
     }
     if pairs and all(pair.margin is not None for pair in pairs):
         columns["margin"] = [pair.margin for pair in pairs]
+    dumped = [pair.dump() for pair in pairs]
+    for name in COLUMNS.values():
+        if any(name in told for told in dumped):
+            columns[name] = [told.get(name) for told in dumped]
     return columns
 
 
-def encode_row(row: Mapping[str, Any], number: int, tokenizer: Any, lengths: Lengths) -> Encoded:
+def encode_row(
+    row: Mapping[str, Any],
+    number: int,
+    tokenizer: Any,
+    lengths: Lengths,
+    masks: Masks | None = None,
+) -> Encoded:
     """The row's `prompt`, `chosen` and `rejected` as ids, in TRL's two forms: messages, or plain text.
 
     A plain text's end is marked with the tokenizer's EOS; a conversation's is the template's affair.
-    Raises UserError for a row of neither form and for responses that are empty or equal, naming the
-    row.
+    Raises UserError for a row of neither form, for responses that are empty or equal, and for segments
+    that `masks` cannot use, naming the row.
     """
     prompt, chosen, rejected = row["prompt"], row["chosen"], row["rejected"]
     _check_form(row, number)
@@ -71,16 +85,22 @@ def encode_row(row: Mapping[str, Any], number: int, tokenizer: Any, lengths: Len
         full = [_chat_ids(tokenizer, [*prompt, *answer]) for answer in (chosen, rejected)]
     # Tokens may merge across the border, and a template may render an open prompt in its own way
     start = min(_common(head, ids) for ids in full)
-    changed = () if start == len(head) else ("prompt rendered otherwise before an answer",)
+    changed = () if start == len(head) else (RENDERED_OTHERWISE,)
     if any(len(ids) == start for ids in full):
         raise UserError(
             f"Row {number} has a response of which the chat template leaves nothing: mend the template "
             "or leave the row out."
         )
     fitted = fit(full[0][:start], full[0][start:], full[1][start:], lengths, tokenizer.bos_token_id)
-    return Encoded(
-        fitted.prompt_ids, fitted.chosen_ids, fitted.rejected_ids, (*changed, *fitted.changed)
-    )
+    ids = (fitted.prompt_ids, fitted.chosen_ids, fitted.rejected_ids)
+    if masks is None:
+        return Encoded(*ids, (*changed, *fitted.changed))
+    sides: tuple[Side, Side] = ("chosen", "rejected")
+    kept = {
+        side: masks.of(row, side, whole, number, tokenizer)[start : start + len(rest)]
+        for side, whole, rest in zip(sides, full, ids[1:], strict=True)
+    }
+    return Encoded(*ids, (*changed, *fitted.changed, *nothing_kept(kept)), kept)
 
 
 def fit(

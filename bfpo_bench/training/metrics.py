@@ -16,10 +16,11 @@ _COUNT, _H, _TARGET, _SQUARE, _RIGHT, _CHOSEN, _REJECTED, _LOSS, _BUFFER_LOSS, _
 
 @dataclass(frozen=True)
 class BatchView:
-    """What is looked at of one batch, each of shape (pairs,), detached. `target` is None where the
-    objective draws h to none; `buffered` is 1 for a pair of the buffer."""
+    """What is looked at of one batch, each of shape (pairs,), detached. `h` is None where the
+    objective has no reference, `target` where it draws h to none; `buffered` is 1 for a pair of the
+    buffer."""
 
-    h: Tensor
+    h: Tensor | None
     policy_chosen: Tensor
     policy_rejected: Tensor
     chosen_safe: Tensor
@@ -34,10 +35,11 @@ class CaseSums:
 
     def __init__(self) -> None:
         self._sums: Tensor | None = None
-        self._has_target = False
+        self._has_h = self._has_target = False
 
     def add(self, view: BatchView) -> None:
-        h = view.h.double()
+        self._has_h = view.h is not None
+        h = torch.zeros_like(view.loss).double() if view.h is None else view.h.double()
         self._has_target = view.target is not None
         # Without a target of its own, an objective prefers the chosen response: h above zero
         target = torch.ones_like(h) if view.target is None else view.target.double()
@@ -69,13 +71,13 @@ class CaseSums:
         """
         own = torch.zeros(len(CASES), _BUFFERED + 1, dtype=torch.float64, device=device)
         sums = reduce(own if self._sums is None else self._sums).tolist()
-        has_target, self._sums = self._has_target, None
+        has_h, has_target, self._sums = self._has_h, self._has_target, None
         total = [sum(row[i] for row in sums) for i in range(_BUFFERED + 1)]
         if not total[_COUNT]:
             return {}
+        seen = (("margin", _H), ("accuracy", _RIGHT)) if has_h else ()
         found = {
-            "margin": total[_H] / total[_COUNT],
-            "accuracy": total[_RIGHT] / total[_COUNT],
+            **{name: total[column] / total[_COUNT] for name, column in seen},
             "logps/chosen": total[_CHOSEN] / total[_COUNT],
             "logps/rejected": total[_REJECTED] / total[_COUNT],
         }
@@ -83,7 +85,7 @@ class CaseSums:
             found["loss/main"] = total[_LOSS] / max(1.0, total[_COUNT] - total[_BUFFERED])
             found["loss/buffer"] = total[_BUFFER_LOSS] / total[_BUFFERED]
         for case, row in zip(CASE_KEYS, sums, strict=True):
-            if row[_COUNT]:
+            if has_h and row[_COUNT]:
                 found[f"h/{case}"] = row[_H] / row[_COUNT]
                 if has_target:
                     found[f"target/{case}"] = row[_TARGET] / row[_COUNT]

@@ -12,7 +12,7 @@ from typing import Any
 from bfpo_bench.errors import UserError, first_line
 from bfpo_bench.nearest import nearest
 
-OURS = ("bfpo", "dpo", "ipo", "ipo_mean", "safedpo", "bso", "modpo", "sft")
+OURS = ("bfpo", "dpo", "ipo", "ipo_mean", "safedpo", "bso", "modpo", "sft", "ascent", "derta")
 OFFERED = (
     "policy_chosen",
     "policy_rejected",
@@ -35,6 +35,11 @@ class Objective:
     function: Callable[..., Any]
     inputs: tuple[str, ...]
     parameters: dict[str, Any]
+
+    @property
+    def needs_reference(self) -> bool:
+        """Whether a reference's log-probabilities go into the loss."""
+        return not {"ref_chosen", "ref_rejected"}.isdisjoint(self.inputs)
 
     def __call__(self, batch: Mapping[str, Any]) -> Any:
         return self.function(*(batch[name] for name in self.inputs), **self.parameters)
@@ -115,7 +120,7 @@ def _check_ranges(name: str, parameters: Mapping[str, Any]) -> None:
     """The ranges outside of which ours lose their meaning; the pure functions take anything."""
     if name not in OURS:
         return
-    for key in ("tau", "beta", "scale", "power"):
+    for key in ("tau", "beta", "scale", "power", "bound"):
         if key in parameters and not parameters[key] > 0:
             raise UserError(f"The objective {name} needs {key} above 0, not {parameters[key]}.")
     if "alpha" in parameters and not 0 < parameters["alpha"] < 1:
@@ -125,5 +130,9 @@ def _check_ranges(name: str, parameters: Mapping[str, Any]) -> None:
         )
     if "b1" in parameters and not parameters["b1"] > 1:
         raise UserError(f"The objective {name} needs b1 above 1, not {parameters['b1']}.")
+    if "transition" in parameters and not parameters["transition"] >= 0:
+        raise UserError(
+            f"The objective {name} needs transition at 0 or above, not {parameters['transition']}."
+        )
     if "weight" in parameters and not 0 < parameters["weight"] <= 1:
         raise UserError(f"The objective {name} needs weight in (0, 1], not {parameters['weight']}.")

@@ -165,6 +165,34 @@ def sft(policy_chosen: Tensor, chosen_length: Tensor) -> Tensor:
     return -policy_chosen / chosen_length.clamp(min=1)
 
 
+def ascent(policy_chosen: Tensor, chosen_length: Tensor, *, bound: float = 10.0) -> Tensor:
+    """-min(l, bound), where l is the chosen completion's negative log-likelihood a token, in nats.
+
+    Gradient ascent on l, as the safety patch of SafePatching is trained on harmful completions
+    (arXiv 2405.13820). The bound is this project's: l has no upper one, and what has reached it has no
+    gradient any more.
+    """
+    return -sft(policy_chosen, chosen_length).clamp(max=bound)
+
+
+def derta(
+    policy_chosen: Tensor,
+    policy_rejected: Tensor,
+    chosen_length: Tensor,
+    rejected_length: Tensor,
+    *,
+    transition: float = 1.0,
+) -> Tensor:
+    """Two negative log-likelihoods a token, in nats: of the refusal after a harmful prefix, and
+    `transition` times that of turning to it at every place of the harmful answer. arXiv 2407.09121.
+
+    Chosen is the first and rejected the second of the rows that `derta.RefusalCollator` makes of a
+    pair; lengths count their labels, and a row without any adds nothing.
+    """
+    refusal = -policy_chosen / chosen_length.clamp(min=1)
+    return refusal - transition * policy_rejected / rejected_length.clamp(min=1)
+
+
 def _h(
     policy_chosen: Tensor, policy_rejected: Tensor, ref_chosen: Tensor, ref_rejected: Tensor
 ) -> Tensor:

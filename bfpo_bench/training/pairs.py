@@ -11,12 +11,21 @@ Message = dict[str, str]
 
 
 @dataclass(frozen=True)
+class Segment:
+    """A piece of a response and its reward, in any unit: more is better."""
+
+    text: str
+    reward: float
+
+
+@dataclass(frozen=True)
 class Pair:
     """Two responses to one conversation: `chosen` is the more helpful one, whatever its safety.
 
     `prompt` holds messages {"role", "content"} and ends with the user's. Safety is None where the
     source does not say. `safer` is the source's own order by safety, where it has one: also two safe
-    responses may differ in it. `margin` is a reward of chosen less that of rejected (MODPO).
+    responses may differ in it. `margin` is a reward of chosen less that of rejected (MODPO). The
+    segments of a response (AMA) are the whole of it, piece by piece.
     """
 
     prompt: tuple[Message, ...]
@@ -26,6 +35,17 @@ class Pair:
     rejected_safe: bool | None = None
     safer: Side | None = None
     margin: float | None = None
+    chosen_segments: tuple[Segment, ...] | None = None
+    rejected_segments: tuple[Segment, ...] | None = None
+
+    def dump(self) -> dict[str, Any]:
+        """As plain values; segments where there are any, so that pairs without keep their hash."""
+        told = dict(vars(self))
+        for key in ("chosen_segments", "rejected_segments"):
+            segments = told.pop(key)
+            if segments is not None:
+                told[key] = [dict(vars(segment)) for segment in segments]
+        return told
 
 
 @dataclass

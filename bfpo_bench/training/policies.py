@@ -17,6 +17,7 @@ from bfpo_bench.training.pairs import Pair, Side
 
 NO_PREFERENCE = "no safety preference"
 BOTH_UNSAFE = "both unsafe"
+BOTH_SAFE = "both safe"
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ Policy = Callable[[Sequence[Pair]], PolicyResult]
 
 
 def swap(pair: Pair) -> Pair:
-    """The pair the other way round: labels, `safer` and the sign of `margin` go with the responses."""
+    """The pair the other way round: labels, segments, `safer` and the sign of `margin` go with the
+    responses."""
     other: dict[Side, Side] = {"chosen": "rejected", "rejected": "chosen"}
     return replace(
         pair,
@@ -42,6 +44,8 @@ def swap(pair: Pair) -> Pair:
         rejected_safe=pair.chosen_safe,
         safer=None if pair.safer is None else other[pair.safer],
         margin=None if pair.margin is None else -pair.margin,
+        chosen_segments=pair.rejected_segments,
+        rejected_segments=pair.chosen_segments,
     )
 
 
@@ -94,12 +98,46 @@ def mixed(pairs: Sequence[Pair]) -> PolicyResult:
     return PolicyResult(found, flipped)
 
 
+def helpful_swapped(pairs: Sequence[Pair]) -> PolicyResult:
+    """Every pair the other way round than by `helpful-only`: the minus of a preference vector."""
+    return PolicyResult([swap(pair) for pair in pairs], flipped=len(pairs))
+
+
+def safety_swapped(pairs: Sequence[Pair]) -> PolicyResult:
+    """Every pair the other way round than by `safety-only`: chosen is the less safe response.
+
+    Preference Vector, arXiv 2504.20106: theta_minus is trained on the pairs with switched labels.
+    """
+    ordered = safety_only(pairs)
+    return PolicyResult(
+        [swap(pair) for pair in ordered.pairs],
+        flipped=len(ordered.pairs) - ordered.flipped,
+        dropped=ordered.dropped,
+    )
+
+
+def harmful(pairs: Sequence[Pair]) -> PolicyResult:
+    """Chosen is an unsafe response, the more helpful one of two; dropped if there is none.
+
+    SafePatching, arXiv 2405.13820, derives both its patches from harmful data.
+    """
+
+    def preferred(pair: Pair) -> Side | None:
+        chosen_safe, rejected_safe = _labels(pair)
+        return "chosen" if not chosen_safe else None if rejected_safe else "rejected"
+
+    return _ordered(pairs, preferred, BOTH_SAFE)
+
+
 POLICIES: dict[str, Policy] = {
     "helpful-only": helpful_only,
     "safety-only": safety_only,
     "safe-first": safe_first,
     "safedpo": safedpo,
     "mixed": mixed,
+    "helpful-swapped": helpful_swapped,
+    "safety-swapped": safety_swapped,
+    "harmful": harmful,
 }
 
 

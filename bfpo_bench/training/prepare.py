@@ -1,11 +1,8 @@
-"""What a training needs, from its recipe: data, tokenizer, model, arguments."""
+"""What a training needs beside its data, from its recipe: tokenizer, model, arguments."""
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,67 +11,11 @@ from bfpo_bench.engines.source import chat_template
 from bfpo_bench.engines.subject import Subject, load_tokenizer, resolve_subject
 from bfpo_bench.errors import UserError, first_line
 from bfpo_bench.nearest import nearest
-from bfpo_bench.training.data import load_conversations, load_pairs
 from bfpo_bench.training.encode import check_template
 from bfpo_bench.training.loggers import logger_arguments
 from bfpo_bench.training.output import CHECKPOINTS
-from bfpo_bench.training.pairs import DataReport, Message, Pair
-from bfpo_bench.training.policies import apply_policy
 from bfpo_bench.training.processes import check_sharding
-from bfpo_bench.training.recipe import NEVER_UNSAFE, Recipe
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """What is trained on: pairs and perhaps a buffer, or conversations. `flipped` and `dropped` are
-    the policy's doing, the reports the sources'."""
-
-    reports: Sequence[DataReport]
-    buffer_reports: Sequence[DataReport] = ()
-    pairs: Sequence[Pair] = ()
-    buffer: Sequence[Pair] = ()
-    conversations: Sequence[list[Message]] = ()
-    flipped: int = 0
-    dropped: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def sha256(self) -> str:
-        """Of the sources' hashes, in order; the policy stands in the recipe."""
-        told = [f"{r.source} {r.sha256}" for r in self.reports]
-        told += [f"buffer {r.source} {r.sha256}" for r in self.buffer_reports]
-        return hashlib.sha256("\n".join(told).encode()).hexdigest()
-
-
-def load_data(recipe: Recipe) -> TrainingData:
-    """Every source read, ordered by the recipe's policy and shuffled by its seed.
-
-    Raises UserError for whatever keeps a source from being used, and where no pair is left.
-    """
-    if recipe.stage == "sft":
-        conversations, reports = load_conversations(recipe.data, recipe.seed)
-        return TrainingData(reports, conversations=conversations)
-    pairs, reports = load_pairs(recipe.data, recipe.seed)
-    ordered = apply_policy(recipe.pair_policy, pairs)
-    if not ordered.pairs:
-        reasons = ", ".join(f"{n} {reason}" for reason, n in ordered.dropped.items())
-        raise UserError(
-            f"The policy {recipe.pair_policy} leaves none of {len(pairs)} pairs ({reasons}): choose "
-            "another policy or other data."
-        )
-    buffer, buffer_reports = load_pairs(recipe.buffer, recipe.seed) if recipe.buffer else ([], [])
-    if recipe.objective_name in NEVER_UNSAFE and any(not pair.chosen_safe for pair in buffer):
-        raise UserError(
-            f"The buffer has pairs whose chosen response is unsafe, and {recipe.objective_name} has no "
-            "meaning there: give a buffer of safe ones."
-        )
-    return TrainingData(
-        reports,
-        buffer_reports,
-        ordered.pairs,
-        buffer,
-        flipped=ordered.flipped,
-        dropped=ordered.dropped,
-    )
+from bfpo_bench.training.recipe import Recipe
 
 
 def base_of(recipe: Recipe, progress: Callable[[str], None]) -> Subject:
@@ -253,6 +194,7 @@ def _arguments(recipe: Recipe, shared: dict[str, Any]) -> Any:
         objective_args=recipe.objective_args,
         max_prompt_length=recipe.prompt_length,
         train_only=recipe.train_only,
+        ama_baseline=recipe.ama.baseline if recipe.ama else None,
         precompute_ref_log_probs=recipe.reference != "live",
         reference_cache=str(recipe.reference_cache or default_cache() / "reference"),
     )

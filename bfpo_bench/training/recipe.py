@@ -13,15 +13,19 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_v
 from bfpo_bench.errors import UserError, first_line, key_path
 from bfpo_bench.names import existing, shortened
 from bfpo_bench.nearest import nearest
+from bfpo_bench.training.ama.mask import WITHOUT_SEGMENTS
 from bfpo_bench.training.data.load import check_conversations, check_pairs
 from bfpo_bench.training.data.spec import DataSpec
+from bfpo_bench.training.fdc.mixture import check_groups
 from bfpo_bench.training.numbers import Int
 from bfpo_bench.training.policies import POLICIES
 from bfpo_bench.training.recipe_parts import (
+    Ama,
     Lora,
     Margin,
     Part,
     Place,
+    Shares,
     Text,
     TrainingSettings,
     with_numbers,
@@ -32,13 +36,14 @@ ACCELERATE = Path(__file__).with_name("accelerate")
 """Configurations for `accelerate launch --config_file`."""
 _PLACES = {"output", "reference_cache"}
 """Keys that say where things lie: a training may be moved and go on."""
-NEVER_UNSAFE = ("safedpo", "bso")
+NEVER_UNSAFE = ("safedpo", "bso", "derta")
 """Objectives that have no meaning where an unsafe response is chosen over a safe one."""
 _OF_PAIRS = (
     "buffer",
     "policy",
     "objective",
     "margin",
+    "ama",
     "reference",
     "reference_cache",
     "max_prompt_length",
@@ -53,7 +58,8 @@ class Recipe(Part):
     stage) is mixed in, a pair for each pair of the data. `policy` orders the pairs of the data;
     `objective` is {name: ..., hyper-parameters}. `max_length` and `max_prompt_length` count tokens.
     `reference` is precomputed (once, kept in `reference_cache`) or live (a second model in memory).
-    `margin` names the model that an objective's margin comes from, where the pairs bring none.
+    `margin` names the model that an objective's margin comes from, where the pairs bring none. `ama`
+    masks the gradient by the pairs' segment rewards; `shares` mix the data by their groups.
     """
 
     name: Text
@@ -70,6 +76,8 @@ class Recipe(Part):
     reference: Literal["precomputed", "live"] | None = None
     reference_cache: Place | None = None
     margin: Margin | None = None
+    ama: Ama | None = None
+    shares: Shares | None = None
     train_only: Annotated[list[Text], Field(min_length=1)] | None = None
     lora: Lora | None = None
     max_length: Annotated[Int, Field(ge=2)] = 1024
@@ -84,6 +92,9 @@ class Recipe(Part):
         for key in _OF_PAIRS:
             if self.stage == "sft" and getattr(self, key) not in (None, []):
                 raise ValueError(f"{key} is for the preference stage, and this one is sft")
+        check_groups(self.data, self.shares)
+        if any(spec.group is not None for spec in self.buffer):
+            raise ValueError("group is for data, and the buffer is taken whole: leave it out there")
         if self.stage == "preference":
             self._check_pairs()
         return self
@@ -112,6 +123,13 @@ class Recipe(Part):
         name = self.objective["name"]
         if name in NEVER_UNSAFE and self.pair_policy != "safedpo":
             raise ValueError(f"the objective {name} is defined on pairs of policy: safedpo")
+        if name == "ascent" and (self.pair_policy != "harmful" or self.buffer):
+            raise ValueError(
+                "the objective ascent unlearns every chosen response: give policy: harmful, which "
+                "chooses unsafe ones, and no buffer"
+            )
+        if self.ama is not None and name in WITHOUT_SEGMENTS:
+            raise ValueError(f"ama masks segments of the responses, and {name} learns other rows")
         if self.margin is not None and self.reference == "live":
             raise ValueError("margin scores the pairs once, before training: leave reference out")
         if self.prompt_length >= self.max_length:
@@ -180,9 +198,11 @@ def load_recipe(given: str, changes: Sequence[str] = ()) -> Recipe:
         raise UserError(f"The recipe {path} is no mapping of keys to values: mend it.")
     for change in changes:
         _apply(values, change)
-    recipe = _validated(given, values)
+    recipe = validated(given, values)
     for spec in (*recipe.data, *recipe.buffer):
         (check_conversations if recipe.stage == "sft" else check_pairs)(spec)
+    for spec in recipe.data if recipe.ama is not None else ():
+        check_pairs(spec, segments=True)
     if recipe.objective is not None:
         from bfpo_bench.training.objective import resolve_objective
 
@@ -191,6 +211,11 @@ def load_recipe(given: str, changes: Sequence[str] = ()) -> Recipe:
             raise UserError(
                 f"Recipe {given}: margin: the objective {found.name} asks for none: leave it out."
             )
+        for key in ("reference", "reference_cache"):
+            if getattr(recipe, key) is not None and not found.needs_reference:
+                raise UserError(
+                    f"Recipe {given}: {key}: the objective {found.name} needs no reference: leave it out."
+                )
     return recipe
 
 
@@ -213,7 +238,8 @@ def _apply(values: dict[str, Any], change: str) -> None:
         raise UserError(f"{change!r}: the recipe has no {key}: mend the key.") from error
 
 
-def _validated(given: str, values: dict[str, Any]) -> Recipe:
+def validated(given: str, values: dict[str, Any]) -> Recipe:
+    """The recipe of these values. Raises UserError that names `given` and the first key at fault."""
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
@@ -236,6 +262,8 @@ def _hint(location: Sequence[int | str]) -> str:
         "training": TrainingSettings,
         "lora": Lora,
         "margin": Margin,
+        "ama": Ama,
+        "shares": Shares,
         "data": DataSpec,
         "buffer": DataSpec,
     }

@@ -6,8 +6,10 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from bfpo_bench.errors import UserError
+from bfpo_bench.training.ama.mask import Baseline, checked_baseline
 from bfpo_bench.training.numbers import Float, Int, yaml_number
 
 
@@ -45,6 +47,35 @@ class Margin(Part):
 
     model: Text
     beta: Annotated[Float, Field(gt=0)] = 0.1
+
+
+def _baseline(value: Any) -> Baseline:
+    try:
+        return checked_baseline(value)
+    except UserError as error:
+        raise ValueError("it must be a finite number, or mean") from error
+
+
+class Ama(Part):
+    """Which segments of the responses keep their gradient (AMA, arXiv 2502.11555): of chosen those
+    whose reward is above `baseline`, of rejected those below it. `mean` is each response's own."""
+
+    baseline: Annotated[Baseline, BeforeValidator(_baseline)] = 0.0
+
+
+Share = Annotated[Float, Field(ge=0, le=1)]
+
+
+class Shares(Part):
+    """How many rows of each group of safety data for each general one (FDC, arXiv 2502.11555).
+
+    The middle of the recommended ranges: explicit 1:30 to 1:20, implicit 1:100 to 1:50, mixed 1:200
+    to 1:100. A group with share 0 is left out.
+    """
+
+    explicit: Share = 0.04
+    implicit: Share = 0.015
+    mixed: Share = 0.0075
 
 
 class TrainingSettings(Part):

@@ -18,6 +18,7 @@ from bfpo_bench.errors import UserError
 from bfpo_bench.training import reference
 from bfpo_bench.training.completions import completion_logps, has_plain_head
 from bfpo_bench.training.dataset import Progress
+from bfpo_bench.training.objective import Objective
 
 Runner = Callable[[list[reference.Scored]], list[float]]
 _IDLE = ("transformers_version", "use_cache", "architectures", "dtype", "torch_dtype")
@@ -35,6 +36,7 @@ class Referenced:
     is_deepspeed_enabled: bool
     is_fsdp_enabled: bool
     model: Any
+    objective: Objective
     progress: Progress
     ref_model: Any
     _precompute_engine: Any
@@ -52,7 +54,9 @@ class Referenced:
 
     def _precompute_ref_logps(self, dataset: Dataset, name: str, batch_size: int) -> Dataset:
         """The data set with columns ref_chosen_logps and ref_rejected_logps, and with margin where a
-        margin model says it: beta times that model's own h."""
+        margin model says it: beta times that model's own h; as it is where nothing asks for either."""
+        if not self.objective.needs_reference and self.margin_model is None:
+            return dataset
         name, rows = _NAMES.get(name, name), 2 * batch_size
         columns = dataset.select_columns(["prompt_ids", "chosen_ids", "rejected_ids"])
         key = self._key(self._precompute_model_hash, self.ref_model or self.model)

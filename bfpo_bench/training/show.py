@@ -8,7 +8,7 @@ from typing import Protocol
 
 from bfpo_bench.progress import Progress, Report
 from bfpo_bench.training.labels import CASE_KEYS, CASES
-from bfpo_bench.training.prepare import TrainingData
+from bfpo_bench.training.training_data import TrainingData
 
 
 class Ui(Protocol):
@@ -34,7 +34,7 @@ class Silent:
 
 
 def data_lines(data: TrainingData) -> list[str]:
-    """What each source gave and lost, and what the policy did."""
+    """What each source gave and lost, what was drawn of each group, and what the policy did."""
     lines = []
     for part, reports in (("data", data.reports), ("buffer", data.buffer_reports)):
         for report in reports:
@@ -44,6 +44,11 @@ def data_lines(data: TrainingData) -> list[str]:
             dropped = [f"{n:,} {reason}" for reason, n in report.dropped.items()]
             line += f"; (chosen/rejected) {', '.join(cases)}" if cases else ""
             lines.append(line + (f"; dropped: {', '.join(dropped)}" if dropped else ""))
+    for one in data.drawn:
+        line = f"group {one.group}: {one.taken:,} of {one.rows:,} rows"
+        if one.asked is not None:
+            line += f", {one.came_out:.4g} of the general (asked {one.asked:g})"
+        lines.append(line)
     if data.flipped or data.dropped:
         dropped = [f"{n:,} {reason}" for reason, n in data.dropped.items()]
         lines.append(

@@ -35,10 +35,8 @@ from bfpo_bench.training.output import (
     write_metrics,
 )
 from bfpo_bench.training.prepare import (
-    TrainingData,
     arguments_of,
     base_of,
-    load_data,
     lora_of,
     margin_model_of,
     model_of,
@@ -46,6 +44,7 @@ from bfpo_bench.training.prepare import (
 )
 from bfpo_bench.training.recipe import Recipe
 from bfpo_bench.training.show import Silent, Ui, data_lines, log_line
+from bfpo_bench.training.training_data import TrainingData, load_data
 
 _TRAINERS = ("trl", "accelerate")
 
@@ -222,6 +221,7 @@ def _manifest(
         }
         if recipe.stage == "preference"
         else None,
+        mixture=tuple(one.dump() for one in data.drawn),
         changed=dict(trainer.changed),
         data_sha256=data.sha256,
         parameters=Parameters(trained=trainer.parameters.trained, all=trainer.parameters.all),

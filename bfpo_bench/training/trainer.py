@@ -16,9 +16,12 @@ from trl import DPOTrainer
 
 from bfpo_bench.errors import UserError
 from bfpo_bench.runs.jsonl import write_atomically
-from bfpo_bench.training.batch import LABELLED, PairCollator, mixed_mean
+from bfpo_bench.training.ama.mask import masked_sums
+from bfpo_bench.training.ama.rows import Masks
+from bfpo_bench.training.batch import LABELLED, MASKS, PairCollator, mixed_mean
 from bfpo_bench.training.config import BFPOConfig
 from bfpo_bench.training.dataset import Progress, describe_pairs, encode_dataset, with_buffer
+from bfpo_bench.training.derta import RefusalCollator, refusal_collator
 from bfpo_bench.training.freeze import count_parameters, train_only
 from bfpo_bench.training.guards import Guarded
 from bfpo_bench.training.load import is_fsdp, load_model, with_padding
@@ -39,7 +42,8 @@ class BFPOTrainer(Guarded, Referenced, DPOTrainer):
     size counts pairs of the training data.
 
     The reference is the model as it is given: its log-probabilities are computed before training, or
-    a copy of it is kept (`precompute_ref_log_probs=False`). `margin_model` gives each pair's margin,
+    a copy of it is kept (`precompute_ref_log_probs=False`). With `ama_baseline` segments of the
+    responses are masked (see `training.ama`); a buffer may have none. `margin_model` gives each pair's margin,
     where the objective asks for one: `margin_beta` times that model's own h, as MODPO takes it from a
     safety-DPO model (arXiv 2310.03708). `progress` is told of what is done before the first step.
     `changed` counts the rows that were cut, `parameters` those that are trained.
@@ -91,6 +95,9 @@ class BFPOTrainer(Guarded, Referenced, DPOTrainer):
         if isinstance(model, str):
             model = load_model(model, args)
             args.model_init_kwargs = None
+        if not self.objective.needs_reference and margin_model is None:
+            # TRL would load a live one
+            args.precompute_ref_log_probs = True
         adapted = peft_config is not None or hasattr(model, "peft_config")
         if args.train_only and hasattr(model, "peft_config"):
             raise UserError("train_only and LoRA cannot be combined: choose one of them.")
@@ -104,18 +111,21 @@ class BFPOTrainer(Guarded, Referenced, DPOTrainer):
         tokenizer = with_padding(processing_class, model)
         multiple = args.pad_to_multiple_of
         given = "margin" in self.objective.inputs and margin_model is None
-        self._encoding = (tokenizer, args.lengths, given)
+        self._encoding, self._baseline = (tokenizer, args.lengths, given), args.baseline
         main = self._encoded(train_dataset, "training")
         buffer = self._encoded(buffer_dataset, "buffer") if buffer_dataset is not None else None
         self.main_rows, self.buffer_rows = len(main), len(buffer or ())
+        padding = {
+            "pad_token_id": tokenizer.pad_token_id,
+            "pad_to_multiple_of": multiple if isinstance(multiple, int) else None,
+        }
         super().__init__(
             model=model,
             ref_model=ref_model,
             args=args,
-            data_collator=PairCollator(
-                pad_token_id=tokenizer.pad_token_id,
-                pad_to_multiple_of=multiple if isinstance(multiple, int) else None,
-            ),
+            data_collator=refusal_collator((main, buffer), self.changed, tokenizer, args, padding)
+            if self.objective.name == "derta"
+            else PairCollator(**padding),
             train_dataset=with_buffer(main, buffer),
             eval_dataset=eval_dataset,
             processing_class=tokenizer,
@@ -134,7 +144,10 @@ class BFPOTrainer(Guarded, Referenced, DPOTrainer):
     # Data
 
     def _encoded(self, dataset: Dataset, name: str) -> Dataset:
-        encoded, changed = encode_dataset(dataset, name, *self._encoding, self.progress)
+        masks = None
+        if self._baseline is not None:
+            masks = Masks(self._baseline, needed=name == "training")
+        encoded, changed = encode_dataset(dataset, name, *self._encoding, self.progress, masks)
         self.changed += changed
         return encoded
 
@@ -147,7 +160,8 @@ class BFPOTrainer(Guarded, Referenced, DPOTrainer):
 
     def _set_signature_columns_if_needed(self) -> None:
         super()._set_signature_columns_if_needed()
-        self._signature_columns += [n for n in LABELLED if n not in self._signature_columns]
+        ours = (*LABELLED, *MASKS)
+        self._signature_columns += [n for n in ours if n not in self._signature_columns]
 
     def get_train_dataloader(self) -> Any:
         return self._get_dataloader(
@@ -161,34 +175,41 @@ class BFPOTrainer(Guarded, Referenced, DPOTrainer):
     def _get_train_sampler(self, train_dataset: Any = None) -> MixedSampler:
         args = self.args
         seed = args.seed if args.data_seed is None else args.data_seed
+        return MixedSampler(self.main_rows, self.buffer_rows, seed, self._begin_epoch)
+
+    def _begin_epoch(self) -> int:
         # The state's epoch is whole where one begins, and a resumed training's is read from its file
-        return MixedSampler(
-            self.main_rows, self.buffer_rows, seed, lambda: int(self.state.epoch or 0)
-        )
+        epoch = int(self.state.epoch or 0)
+        if isinstance(self.data_collator, RefusalCollator):
+            self.data_collator.epoch = epoch
+        return epoch
 
     # The loss
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool) -> Any:
         ours = {name: inputs.pop(name) for name in LABELLED if name in inputs}
+        kept = inputs.pop("kept", None)
         self.last_batch = ours
         self._remember(ours)
         if self.model.training and isinstance(self._tokens, int):
             # The first since the last log: what came between, an evaluation perhaps, is no training
             self._clock = time.monotonic()
-        completion = inputs["completion_mask"]
+        targets = inputs.get("targets")
+        if targets is None:
+            targets = inputs["input_ids"].masked_fill(inputs["completion_mask"] == 0, -100)
         outputs = model(
             input_ids=inputs["input_ids"],
             attention_mask=inputs["attention_mask"],
-            labels=inputs["input_ids"].masked_fill(completion == 0, -100),
+            labels=targets,
             use_cache=False,
             fused_lm_head=True,
         )
-        policy = outputs.log_probs.sum(dim=1).chunk(2)
-        lengths = completion[:, 1:].sum(dim=1).chunk(2)
+        policy = masked_sums(outputs.log_probs, kept).chunk(2)
+        lengths = (targets[:, 1:] != -100).sum(dim=1).chunk(2)
         batch = {
             **ours,
             **dict(zip(("policy_chosen", "policy_rejected"), policy, strict=True)),
-            **dict(zip(("ref_chosen", "ref_rejected"), self._reference(inputs), strict=True)),
+            **self._reference(inputs),
             **dict(zip(("chosen_length", "rejected_length"), lengths, strict=True)),
         }
         losses = self.objective(batch)
@@ -216,18 +237,25 @@ class BFPOTrainer(Guarded, Referenced, DPOTrainer):
         write_atomically(file, json.dumps(told, indent=1, ensure_ascii=False))
         return f" (its {len(told)} pairs are in {file})"
 
-    def _reference(self, inputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    def _reference(self, inputs: dict[str, Any]) -> dict[str, Tensor]:
+        """ref_chosen and ref_rejected, or neither where the objective needs none."""
+        if not self.objective.needs_reference:
+            return {}
         if self.precompute_ref_logps:
-            return inputs["ref_chosen_logps"], inputs["ref_rejected_logps"]
-        chosen, rejected = self.compute_ref_log_probs(self.ref_model or self.model, inputs)
-        return chosen, rejected
+            chosen, rejected = inputs["ref_chosen_logps"], inputs["ref_rejected_logps"]
+        else:
+            chosen, rejected = self.compute_ref_log_probs(self.ref_model or self.model, inputs)
+        return {"ref_chosen": chosen, "ref_rejected": rejected}
 
     def _look_at(self, batch: dict[str, Tensor], losses: Tensor, attended: Tensor) -> None:
         policy = batch["policy_chosen"].detach(), batch["policy_rejected"].detach()
         safe = batch["chosen_safe"], batch["rejected_safe"]
         bfpo = self.objective.name == "bfpo"
+        h = None
+        if self.objective.needs_reference:
+            h = (policy[0] - policy[1]) - (batch["ref_chosen"] - batch["ref_rejected"])
         view = BatchView(
-            h=(policy[0] - policy[1]) - (batch["ref_chosen"] - batch["ref_rejected"]),
+            h=h,
             policy_chosen=policy[0],
             policy_rejected=policy[1],
             chosen_safe=safe[0],

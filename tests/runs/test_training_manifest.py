@@ -31,6 +31,7 @@ WHOLE: dict[str, Any] = {
     "data": [{"source": "pku", "dropped": {"equal responses": 3}, "sha256": SHA}],
     "buffer": [{"source": "ultrafeedback", "used": 9}],
     "policy": {"name": "helpful-only", "flipped": 0, "dropped": {}},
+    "mixture": [{"group": "explicit", "rows": 9, "taken": 4, "asked": 0.04, "came_out": 0.04}],
     "changed": {"prompt cut": 3},
     "data_sha256": SHA,
     "parameters": {"trained": 10, "all": 90},

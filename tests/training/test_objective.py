@@ -33,6 +33,8 @@ SIGNATURES: dict[str, tuple[tuple[str, ...], dict[str, float]]] = {
     "bso": ((*FOUR, *SAFETY), {"beta": 0.1, "penalty": 30.0, "power": 0.2, "scale": 4.0}),
     "modpo": ((*FOUR, "margin"), {"beta": 0.1, "weight": 0.5}),
     "sft": (("policy_chosen", "chosen_length"), {}),
+    "ascent": (("policy_chosen", "chosen_length"), {"bound": 10.0}),
+    "derta": (("policy_chosen", "policy_rejected", *LENGTHS), {"transition": 1.0}),
 }
 
 
@@ -183,7 +185,7 @@ def test_ours_go_before_a_packages(package: None) -> None:
         ("everything", "everything asks for 'tensors', which no batch has"),
         ("number", "number is no function with a signature .*package.module:function"),
         ("whole", "whole is no function with a signature"),
-        ("gab", r"no objective 'gab' \(did you mean gap\?\): .* sft, bare, broken, dpo, everyth"),
+        ("gab", r"no objective 'gab' \(did you mean gap\?\): .* derta, bare, broken, dpo, everyth"),
         ("aside", "There is no objective 'aside'"),
     ],
 )

@@ -32,6 +32,15 @@ CASES = [
     (False, True, "chosen", "swap", "swap", "swap", "keep swap"),
 ]
 
+SWAPPED = {"keep": "swap", "swap": "keep"}
+HARMFUL = {
+    (True, True): "both safe",
+    (True, False): "swap",
+    (False, True): "keep",
+    (False, False): "keep",
+}
+"""What safety-swapped makes of what safety-only does, and harmful of the two labels."""
+
 
 def pair(chosen_safe: bool | None, rejected_safe: bool | None, safer: Side | None = None) -> Pair:
     return Pair(PROMPT, "Push.", "Please ask its owner.", chosen_safe, rejected_safe, safer, 1.5)
@@ -57,12 +66,15 @@ def test_every_case(
         "safe-first": safe_first,
         "safedpo": safedpo,
         "mixed": mixed,
+        "helpful-swapped": "swap",
+        "safety-swapped": SWAPPED.get(safety_only, safety_only),
+        "harmful": HARMFUL[chosen_safe, rejected_safe],
     }
     assert list(expected) == list(POLICIES)
     made = {"keep": given_pair, "swap": swap(given_pair)}
     for name, told in expected.items():
         result = apply_policy(name, [given_pair])
-        if told in (NO_PREFERENCE, "both unsafe"):
+        if told in (NO_PREFERENCE, "both unsafe", "both safe"):
             assert (result.pairs, result.dropped) == ([], Counter({told: 1})), name
         else:
             assert result.pairs == [made[word] for word in told.split()], name
@@ -91,7 +103,9 @@ def test_counts_over_many_pairs_and_their_order() -> None:
 
 
 class TestLabels:
-    @pytest.mark.parametrize("name", ["safety-only", "safe-first", "safedpo", "mixed"])
+    @pytest.mark.parametrize(
+        "name", ["safety-only", "safe-first", "safedpo", "mixed", "safety-swapped", "harmful"]
+    )
     @pytest.mark.parametrize("labels", [(None, None), (True, None), (None, False)])
     def test_a_policy_that_needs_them_says_so(
         self, name: str, labels: tuple[bool | None, bool | None]

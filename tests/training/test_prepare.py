@@ -19,15 +19,14 @@ from bfpo_bench.engines.subject import Subject, resolve_subject
 from bfpo_bench.errors import UserError
 from bfpo_bench.training.data import load_pairs
 from bfpo_bench.training.prepare import (
-    TrainingData,
     base_of,
-    load_data,
     lora_of,
     margin_model_of,
     model_of,
     tokenizer_of,
 )
 from bfpo_bench.training.recipe import Recipe
+from bfpo_bench.training.training_data import TrainingData, load_data
 
 TEMPLATE = "{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}"
 

@@ -20,7 +20,13 @@ class TestShipped:
             "llama-3.1-8b/bfpo-lora",
             "mistral-7b/bfpo",
             "mistral-7b/sft",
+            "two-cores/ama-bfpo",
             "two-cores/bfpo",
+            "two-cores/derta",
+            "two-cores/fdc-bfpo",
+            "two-cores/over-safety-patch",
+            "two-cores/preference-vector",
+            "two-cores/safety-patch",
             "zephyr-7b-beta/bfpo",
         ]
 

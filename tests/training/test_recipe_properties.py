@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bfpo_bench.errors import UserError
+from bfpo_bench.training.policies import POLICIES
 from bfpo_bench.training.recipe import Recipe, load_recipe
 
 # Recipes of all kinds. Texts are of one line: no surrogates, controls or line separators
@@ -69,7 +70,7 @@ objectives = st.one_of(
     st.builds(
         lambda beta, policy: {"objective": {"name": "dpo", "beta": beta}, "policy": policy},
         rates,
-        st.sampled_from(["helpful-only", "safety-only", "safe-first", "safedpo", "mixed"]),
+        st.sampled_from(list(POLICIES)),
     ),
     st.builds(
         lambda weight, model, beta: {

@@ -32,7 +32,7 @@ def written(folder: Path, text: str) -> str:
 REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     # Nothing of that name
     "recipe": (("two-core/bfpo",), "no recipe two-core/bfpo (did you mean two-cores/bfpo"),
-    "folder": (("two-cores",), "did you mean two-cores/bfpo?"),
+    "folder": (("two-cores",), "did you mean two-cores/bfpo"),
     "no equals sign": ((PREFERENCE, "output"), "'output' is not key=value"),
     "no key": ((PREFERENCE, "=3"), "'=3' is not key=value"),
     "not YAML": ((PREFERENCE, "name=[1"), "'name=[1' is not YAML"),

@@ -8,8 +8,8 @@ import pytest
 
 from bfpo_bench.progress import Progress
 from bfpo_bench.training.pairs import DataReport, Pair
-from bfpo_bench.training.prepare import TrainingData
 from bfpo_bench.training.show import Silent, data_lines, log_line
+from bfpo_bench.training.training_data import TrainingData
 
 PKU = DataReport(
     source="pku-saferlhf",

@@ -60,10 +60,15 @@ def start_weights(model: str) -> dict[str, torch.Tensor]:
         ("{name: safedpo}", "safedpo", "safedpo beta=0.1 delta=10 on "),
         ("{name: bso}", "safedpo", "bso beta=0.1 penalty=30 power=0.2 scale=4 on "),
         ("{name: sft}", "helpful-only", "sft on "),
+        ("{name: derta}", "safedpo", "derta transition=1 on "),
+        ("{name: ascent, bound: 9}", "harmful", "ascent bound=9 on "),
+        ("{name: dpo}", "safety-swapped", "dpo beta=0.1 on "),
     ],
 )
 def test_every_objective_trains_and_is_told(objective: str, policy: str, told: str) -> None:
-    found = trained(*TINY, f"objective={objective}", f"policy={policy}", "train_only=null")
+    more = ["buffer=[]"] if policy == "harmful" else []
+    changes = (f"objective={objective}", f"policy={policy}", "train_only=null", *more)
+    found = trained(*TINY, *changes)
     assert found.manifest["recipe"]["policy"] == policy
     assert found.manifest["steps"] == 2
     card = (found.folder / "README.md").read_text()

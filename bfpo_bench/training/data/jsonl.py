@@ -1,11 +1,13 @@
 """A user's own data: a JSON record a line, each a pair or a conversation.
 
-Pairs:          {prompt, chosen, rejected, chosen_safe, rejected_safe, safer?, margin?}
+Pairs:          {prompt, chosen, rejected, chosen_safe, rejected_safe, safer?, margin?,
+                chosen_segments?, rejected_segments?}
 Conversations:  {messages} or {prompt, response}
 
 `prompt` is a text or a list of messages that ends with the user's; chosen is the more helpful
-response; labels are 0, 1, true or false; `safer` is "chosen" or "rejected"; `margin` is a number.
-Other keys are passed over.
+response; labels are 0, 1, true or false; `safer` is "chosen" or "rejected"; `margin` is a number. Segments are
+a list of {text, reward} whose texts, one after the other, are exactly the response. Other keys are
+passed over.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from bfpo_bench.errors import UserError
 from bfpo_bench.runs.jsonl import write_atomically
 from bfpo_bench.training.data.messages import assistant, messages, user
 from bfpo_bench.training.data.rows import Fault, Row, label, shown, text
-from bfpo_bench.training.pairs import Message, Pair, Side
+from bfpo_bench.training.pairs import Message, Pair, Segment, Side
 
 
 def records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -63,6 +65,8 @@ def pair(row: Row) -> Pair:
         rejected_safe=label(row, "rejected_safe"),
         safer=_side(row),
         margin=_margin(row),
+        chosen_segments=_segments(row, "chosen"),
+        rejected_segments=_segments(row, "rejected"),
     )
 
 
@@ -79,7 +83,7 @@ def record(pair: Pair) -> dict[str, Any]:
     """The pair as a row, which `pair` reads back as it was."""
     plain = len(pair.prompt) == 1 and pair.prompt[0]["role"] == "user"
     prompt = pair.prompt[0]["content"] if plain else list(pair.prompt)
-    told = {**vars(pair), "prompt": prompt}
+    told = {**pair.dump(), "prompt": prompt}
     return {key: value for key, value in told.items() if value is not None}
 
 
@@ -110,9 +114,34 @@ def _side(row: Row) -> Side | None:
 
 def _margin(row: Row) -> float | None:
     value = row.get("margin")
-    if value is None:
-        return None
+    return None if value is None else _number(value, "margin")
+
+
+def _number(value: Any, key: str) -> float:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if number and abs(value) <= sys.float_info.max:
         return float(value)
-    raise Fault(f"margin is {shown(value)}, which is no finite number: mend it")
+    raise Fault(f"{key} is {shown(value)}, which is no finite number: mend it")
+
+
+def _segments(row: Row, side: Side) -> tuple[Segment, ...] | None:
+    key = f"{side}_segments"
+    value = row.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, list):
+        raise Fault(f"{key} is {shown(value)}, and it is a list of {{text, reward}}: mend it")
+    found = tuple(_segment(part, f"{key}.{place}") for place, part in enumerate(value))
+    if "".join(segment.text for segment in found) != text(row, side):
+        raise Fault(
+            f"{key}, one text after the other, are not the {side} response: mend them, or cut it anew "
+            "(bfpo-bench segments)"
+        )
+    return found
+
+
+def _segment(part: Any, place: str) -> Segment:
+    said = part.get("text") if isinstance(part, dict) else None
+    if not isinstance(said, str) or not said or "reward" not in part:
+        raise Fault(f"{place} is {shown(part)}, and a segment is {{text, reward}}: mend it")
+    return Segment(said, _number(part["reward"], f"{place}.reward"))

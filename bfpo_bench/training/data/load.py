@@ -40,16 +40,19 @@ SOURCES: dict[SourceName, Source] = {
 }
 
 
-def load_pairs(specs: Sequence[DataSpec], seed: int) -> tuple[list[Pair], list[DataReport]]:
+def load_pairs(
+    specs: Sequence[DataSpec], seed: int, segments: bool = False
+) -> tuple[list[Pair], list[DataReport]]:
     """The pairs of all sources, shuffled together by `seed`, and a report of each source.
 
-    Chosen is the more helpful response. Every pair has both labels. Raises UserError as
-    `check_pairs` does, for rows and labels that are not what they should be, for whatever keeps a
-    source from being read, and for a source of which nothing is left.
+    Chosen is the more helpful response. Every pair has both labels and, where `segments` says so,
+    segments of both responses. Raises UserError as `check_pairs` does, for rows, labels and segments
+    that are not what they should be, for whatever keeps a source from being read, and for a source of
+    which nothing is left.
     """
     for spec in specs:
-        check_pairs(spec)
-    return _shuffled([_pairs(spec) for spec in specs], seed)
+        check_pairs(spec, segments)
+    return _shuffled([_pairs(spec, segments) for spec in specs], seed)
 
 
 def load_conversations(
@@ -67,8 +70,14 @@ def load_conversations(
     return _shuffled([_conversations(spec) for spec in specs], seed)
 
 
-def check_pairs(spec: DataSpec) -> None:
-    """Raise UserError for a spec that cannot give pairs. Nothing is loaded."""
+def check_pairs(spec: DataSpec, segments: bool = False) -> None:
+    """Raise UserError for a spec that cannot give pairs, or none with segments where these are
+    wanted. Nothing is loaded."""
+    if segments and spec.source != "jsonl":
+        raise UserError(
+            f"Source {spec.source} has no segment rewards, by which ama masks: take source jsonl with "
+            "a file that `bfpo-bench segments` wrote, or leave ama out."
+        )
     if SOURCES[spec.source].pair is None:
         raise UserError(
             f"Source {spec.source} has single responses and no pairs: use it for supervised "
@@ -100,12 +109,14 @@ def check_conversations(spec: DataSpec) -> None:
         )
 
 
-def _pairs(spec: DataSpec) -> tuple[list[Pair], DataReport]:
+def _pairs(spec: DataSpec, segments: bool) -> tuple[list[Pair], DataReport]:
     read = SOURCES[spec.source].pair
     assert read is not None
 
     def usable(row: Row) -> Pair:
         pair = _labelled(read(row), spec, row)
+        if segments:
+            _check_segments(pair)
         check_pair(pair)
         return pair
 
@@ -126,6 +137,15 @@ def _labelled(pair: Pair, spec: DataSpec, row: Row) -> Pair:
             "assume_safe: true to take them as safe"
         )
     return pair
+
+
+def _check_segments(pair: Pair) -> None:
+    for side in ("chosen", "rejected"):
+        if getattr(pair, f"{side}_segments") is None:
+            raise Fault(
+                f"the pair has no {side}_segments, by which ama masks: give both responses segments "
+                "(bfpo-bench segments), or leave ama out"
+            )
 
 
 def _conversations(spec: DataSpec) -> tuple[list[list[Message]], DataReport]:
@@ -188,7 +208,7 @@ def _sha256(used: Iterable[Pair | list[Message]]) -> str:
     """Of the canonical JSON of each, a line each."""
     digest = hashlib.sha256()
     for item in used:
-        told = vars(item) if isinstance(item, Pair) else item
+        told = item.dump() if isinstance(item, Pair) else item
         digest.update(json.dumps(told, sort_keys=True, separators=(",", ":")).encode() + b"\n")
     return digest.hexdigest()
 

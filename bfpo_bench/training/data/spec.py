@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -14,6 +14,9 @@ SourceName = Literal[
     "pku-saferlhf", "ultrafeedback", "ultrachat", "hh-rlhf", "beavertails", "jsonl"
 ]
 Target = Literal["chosen", "safer"]
+SafetyGroup = Literal["explicit", "implicit", "mixed"]
+Group = Literal["general", SafetyGroup]
+SAFETY_GROUPS: tuple[SafetyGroup, ...] = get_args(SafetyGroup)
 
 # hub id and split of each source on the hub
 _DEFAULTS = {
@@ -36,6 +39,7 @@ class DataSpec(BaseModel):
     takes the first 20 % of PKU-SafeRLHF, and of these the first `limit`. `assume_safe` sets both
     labels of every pair to safe, as the paper does with its UltraFeedback buffer. `target` is the
     response of a pair that supervised fine-tuning learns: chosen (the more helpful one) or safer.
+    `group` is what a recipe's shares count it as.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -50,6 +54,7 @@ class DataSpec(BaseModel):
     limit: Annotated[int, Field(ge=1), BeforeValidator(yaml_number)] | None = None
     assume_safe: bool = False
     target: Target | None = None
+    group: Group | None = None
 
     def taken(self, rows: int) -> int:
         """How many of `rows` are looked at. The fraction is the decimal that was written: 0.29 of

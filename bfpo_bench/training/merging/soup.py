@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
-import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -21,17 +19,10 @@ from bfpo_bench.errors import UserError
 from bfpo_bench.runs.training_manifest import TrainingManifest
 from bfpo_bench.training.merging.card import merge_manifest, model_card
 from bfpo_bench.training.merging.checks import Ingredient, check_same_tensors
-from bfpo_bench.training.merging.draft_folder import draft_folder
-from bfpo_bench.training.merging.tensor_files import (
-    StoredTensor,
-    read_layout,
-    split_shards,
-    write_index,
-    write_shard,
-)
+from bfpo_bench.training.merging.tensor_files import StoredTensor, read_layout
+from bfpo_bench.training.merging.writing import Merged, Plan, write_model
 
 _SUM_TOLERANCE = 1e-6
-_CARD = "README.md"
 _CHUNK = 1 << 15
 """Numbers added at a time: as many as torch gives to one core, in whose cache they stay."""
 _NOT_KEPT_SUFFIXES = (
@@ -41,16 +32,6 @@ _NOT_KEPT_SUFFIXES = (
 )
 """Weights, what training left beside them, and the pictures of a model card."""
 _TRAINING = ("recipe.yaml", "trainer_state.json", "latest", "zero_to_fp32.py")
-
-
-@dataclass(frozen=True)
-class Merged:
-    """What was written; `parameters` counts those of all tensors, tied ones once."""
-
-    folder: Path
-    tensors: int
-    parameters: int
-    shards: int
 
 
 def parse_weights(text: str | None, count: int) -> tuple[float, ...]:
@@ -118,30 +99,15 @@ def merge(
     layouts = [read_layout(i.folder, i.name) for i in ingredients]
     check_same_tensors(layouts)
     weights = [i.weight for i in ingredients]
-    first, done = layouts[0], 0
-    shards = split_shards(first.values(), shard_bytes)
-
-    def value(stored: StoredTensor) -> Tensor:
-        nonlocal done
-        result = soup([layout[stored.name] for layout in layouts], weights)
-        done += 1
-        report(done, len(first))
-        return result
-
-    with draft_folder(out) as draft:
-        _check_room(out, draft, first)
-        for name in kept:
-            target = draft / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ingredients[0].folder / name, target)
-        for file, tensors in shards.items():
-            write_shard(draft / file, tensors, value)
-        if len(shards) > 1:
-            write_index(draft, shards)
-        (draft / _CARD).write_text(model_card(out.resolve().name, ingredients), encoding="utf-8")
-        (draft / TrainingManifest.FILE).write_text(merge_manifest(ingredients), encoding="utf-8")
-    parameters = sum(stored.items for stored in first.values())
-    return Merged(out, len(first), parameters, len(shards))
+    plan = Plan(
+        layout=layouts[0],
+        value=lambda stored: soup([layout[stored.name] for layout in layouts], weights),
+        source=ingredients[0].folder,
+        kept=kept,
+        card=lambda: model_card(out.resolve().name, ingredients),
+        manifest=lambda: merge_manifest(ingredients),
+    )
+    return write_model(plan, out, shard_bytes, report)
 
 
 def soup(stored: Sequence[StoredTensor], weights: Sequence[float]) -> Tensor:
@@ -164,7 +130,7 @@ def soup(stored: Sequence[StoredTensor], weights: Sequence[float]) -> Tensor:
         terms = (values[part].to(precise) * weight for values, weight in summands)
         result[part] = functools.reduce(torch.add, terms)
         if not torch.isfinite(result[part]).all():
-            raise _not_finite(stored)
+            raise not_finite(stored)
     return result.reshape(first.shape)
 
 
@@ -180,7 +146,8 @@ def _common(stored: Sequence[StoredTensor]) -> Tensor:
     return value
 
 
-def _not_finite(stored: Sequence[StoredTensor]) -> UserError:
+def not_finite(stored: Sequence[StoredTensor]) -> UserError:
+    """Which of one name's tensors holds NaN or infinity, or that their sum is beyond the first's dtype."""
     name = stored[0].name
     for summand in stored:
         if not torch.isfinite(summand.read()).all():
@@ -191,12 +158,3 @@ def _not_finite(stored: Sequence[StoredTensor]) -> UserError:
         f"The sum of {name} is beyond {stored[0].stored_as}: give smaller weights, or first a model "
         "that is saved in float32."
     )
-
-
-def _check_room(out: Path, draft: Path, layout: Mapping[str, StoredTensor]) -> None:
-    needed, free = sum(stored.size for stored in layout.values()), shutil.disk_usage(draft).free
-    if free < needed:
-        raise UserError(
-            f"The merged weights take {needed / 1e9:.1f} GB and the disk of {out} has "
-            f"{free / 1e9:.1f} GB: free some space, or name another --out."
-        )

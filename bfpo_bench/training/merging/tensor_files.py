@@ -83,7 +83,7 @@ def read_layout(folder: Path, model: str) -> dict[str, StoredTensor]:
     listed = {} if (folder / SINGLE).is_file() else _read_index(folder / INDEX, model)
     found: dict[str, StoredTensor] = {}
     for file in sorted(set(listed.values())) or [SINGLE]:
-        found |= {stored.name: stored for stored in _read_header(folder / file, model)}
+        found |= {stored.name: stored for stored in read_header(folder / file, model)}
     if lost := sorted(listed.keys() - found.keys()):
         raise UserError(
             f"{model}: its index names {lost[0]}, which {listed[lost[0]]} does not hold: "
@@ -103,7 +103,8 @@ def _read_index(file: Path, model: str) -> dict[str, str]:
         raise UserError(f"{model}: {file.name} holds no weight_map: restore the file.") from error
 
 
-def _read_header(file: Path, model: str) -> list[StoredTensor]:
+def read_header(file: Path, model: str) -> list[StoredTensor]:
+    """The tensors of one file. Raises UserError, naming `model`, for one that is missing or damaged."""
     try:
         with safe_open(file, framework="pt") as opened:
             slices = [(name, opened.get_slice(name)) for name in opened.keys()]  # noqa: SIM118
