@@ -11,6 +11,7 @@ from bfpo_bench.errors import UserError, first_line
 from bfpo_bench.runs.folder import RunFolder
 from bfpo_bench.runs.manifest import Manifest
 from bfpo_bench.runs.parts import is_finished
+from bfpo_bench.runs.shard import Shard, read_shard
 from bfpo_bench.scoring.finished import read_finished
 
 Reached = Literal["planned", "responses", "verdicts", "answered", "scored"]
@@ -40,6 +41,54 @@ class ListedRun:
 
     def dump(self) -> dict[str, Any]:
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class ShardedRun:
+    """The shards of one run in one folder: `newest` was worked on last; of the `count` that there are to
+    be the `finished` are answered and judged to their end. `merged`: the run of them is there."""
+
+    newest: ListedRun
+    count: int
+    finished: frozenset[int]
+    merged: bool
+    bytes: int
+
+    @property
+    def unfinished(self) -> list[str]:
+        """As `--shard` takes them; those that are not there among them."""
+        numbers = range(1, self.count + 1)
+        return [str(Shard(n, self.count)) for n in numbers if n not in self.finished]
+
+    @property
+    def whole(self) -> Path:
+        """Where the run of them is, or will be."""
+        return Path(self.newest.path).parent / self.newest.run_id
+
+
+def together(runs: Sequence[ListedRun]) -> list[ListedRun | ShardedRun]:
+    """The same in their order, the shards of a run as one, where the first of them was."""
+    found: dict[tuple[Path, str, int], list[ListedRun]] = {}
+    for run in runs:
+        count = 0 if run.shard is None else read_shard(run.shard).count
+        where = Path(run.path) if run.shard is None else Path(run.path).parent
+        found.setdefault((where, run.run_id, count), []).append(run)
+    whole = {(Path(run.path).parent, run.run_id) for run in runs if run.shard is None}
+    return [
+        shards[0] if not count else _sharded(shards, count, (where, run_id) in whole)
+        for (where, run_id, count), shards in found.items()
+    ]
+
+
+def _sharded(shards: Sequence[ListedRun], count: int, merged: bool) -> ShardedRun:
+    finished = (s.shard for s in shards if s.reached == "answered" and s.shard is not None)
+    return ShardedRun(
+        newest=shards[0],
+        count=count,
+        finished=frozenset(read_shard(shard).number for shard in finished),
+        merged=merged,
+        bytes=sum(s.bytes for s in shards),
+    )
 
 
 @dataclass(frozen=True)
@@ -99,7 +148,7 @@ def _listed(path: Path) -> ListedRun:
         run_id=manifest.run_id,
         model=manifest.model.name,
         suite=f"{settings.suite}@{settings.suite_version}",
-        shard=manifest.shard,
+        shard=None if manifest.shard is None else str(read_shard(manifest.shard)),
         partial=scores.partial if scores else manifest.partial,
         reached="answered" if manifest.shard and is_finished(path) else _reached(folder),
         tasks=len(settings.tasks),

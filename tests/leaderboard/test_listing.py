@@ -10,7 +10,7 @@ import pytest
 from exchange_runs import TASKS, finished_run
 
 from bfpo_bench.errors import UserError
-from bfpo_bench.leaderboard.listing import list_runs
+from bfpo_bench.leaderboard.listing import ShardedRun, list_runs, together
 
 
 @pytest.fixture
@@ -59,6 +59,38 @@ def test_how_far_a_run_has_come(out: Path) -> None:
         (run / gone).unlink()
         [found], _ = list_runs(out)
         assert (found.reached, found.harmlessness) == (reached, None)
+
+
+def shard(out: Path, number: int, finished: str) -> None:
+    folder = out / f"one.shard-{number}-of-3"
+    shutil.copytree(out / "one", folder)
+    later(folder, finished)
+    manifest = folder / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"shard": null', f'"shard": "{number}/3"'))
+
+
+def test_shards_of_a_run_are_together_where_the_last_of_them_was(out: Path) -> None:
+    """Two of three, worked on in February and April; another run in March."""
+    shutil.copytree(out / "one", out / "two")
+    later(out / "two", "2026-03-01T00:00:00")
+    for number, finished in ((3, "2026-04-01T00:00:00"), (1, "2026-02-01T00:00:00")):
+        shard(out, number, finished)
+    runs, _ = list_runs(out)
+    assert [r.shard for r in runs] == ["3/3", None, "1/3", None]
+    shards, two, one = together(runs)
+    assert isinstance(shards, ShardedRun)
+    assert (two, one) == (runs[1], runs[3])
+    assert (shards.newest, shards.count, shards.unfinished) == (runs[0], 3, ["2/3"])
+    assert (shards.merged, shards.whole) == (True, out / "model-1a2b3c4d")
+    assert shards.bytes == runs[0].bytes + runs[2].bytes
+    [alone] = together([runs[0], runs[2]])
+    assert isinstance(alone, ShardedRun)
+    assert not alone.merged
+
+
+def test_a_shard_that_is_none_cannot_be_read(out: Path) -> None:
+    shard(out, 4, "2026-04-01T00:00:00")
+    assert [Path(u.path).name for u in list_runs(out)[1]] == ["one.shard-4-of-3"]
 
 
 def test_folders_that_cannot_be_read_are_named(out: Path) -> None:

@@ -20,7 +20,8 @@ SMALL = 11
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours by what they stand for; `ink` and `muted` are readable as text on `ground`."""
+    """Colours by what they stand for; `ink` and `muted` are readable as text on `ground`. `models`
+    are for lines, one a model."""
 
     ground: str
     ink: str
@@ -30,6 +31,7 @@ class Theme:
     behind: str
     trained: str
     outcomes: dict[str, str]
+    models: tuple[str, ...]
 
 
 LIGHT = Theme(
@@ -49,6 +51,7 @@ LIGHT = Theme(
         "degenerate": "#4a4f57",
         "unjudged": "#9aa3ae",
     },
+    models=("#0068a6", "#b84a00", "#007a5a", "#aa4499", "#8a6d00", "#4a4f57"),
 )
 DARK = Theme(
     ground="#14171c",
@@ -67,6 +70,7 @@ DARK = Theme(
         "degenerate": "#6f7782",
         "unjudged": "#b6bec8",
     },
+    models=("#56b4e9", "#f0883e", "#2fbf8f", "#d386c4", "#f0c24b", "#b6bec8"),
 )
 
 

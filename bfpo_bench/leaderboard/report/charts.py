@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bfpo_bench.leaderboard.charts.cells import cells as cells_spec
+from bfpo_bench.leaderboard.charts.curve import TOGETHER, Line, Point
+from bfpo_bench.leaderboard.charts.curve import curve as curve_spec
 from bfpo_bench.leaderboard.charts.plane import plane as plane_spec
 from bfpo_bench.leaderboard.charts.plane import undrawn
 from bfpo_bench.leaderboard.charts.run import outcomes as outcomes_spec
 from bfpo_bench.leaderboard.charts.run import tasks as tasks_spec
 from bfpo_bench.leaderboard.columns import CELL_COLUMNS
 from bfpo_bench.leaderboard.report.headline import headline, told
-from bfpo_bench.leaderboard.report.model import BlockView, Chart, Facts, Row, RunView, Standing
+from bfpo_bench.leaderboard.report.model import (
+    BlockView,
+    Chart,
+    Curve,
+    Facts,
+    Interval,
+    Row,
+    RunView,
+    Standing,
+)
+from bfpo_bench.leaderboard.report.rows import interval
 from bfpo_bench.names import of_null_engine
 from bfpo_bench.scoring.finished import FinishedRun
+from bfpo_bench.scoring.started import Started
+from bfpo_bench.scoring.started import curves as started_curves
 
 _AXES = ("helpfulness", "harmlessness")
 _NARROW = 220
@@ -23,13 +37,15 @@ _NARROW = 220
 _Maker = Callable[[bool], dict[str, Any] | None]
 
 
-def standing(block: BlockView) -> Standing:
-    """A block with its sentences and its charts, as far as its rows have the scores for them."""
+def standing(block: BlockView, runs: Sequence[FinishedRun] = ()) -> Standing:
+    """A block with its sentences and its charts, as far as its rows have the scores for them. Those of
+    `runs` that have the block's key say how many tokens its tasks start answers with."""
     return Standing(
         block=block,
         headline=headline(block),
         plane=_plane(block),
         cells=_cells(block),
+        curves=_curves(block, runs),
         undrawn=undrawn(block.frame),
     )
 
@@ -57,6 +73,57 @@ def _cells(block: BlockView) -> Chart | None:
         "the numbers.",
         lambda dark: cells_spec(block.frame, dark=dark),
     )
+
+
+def _curves(block: BlockView, runs: Sequence[FinishedRun]) -> list[Curve]:
+    # What a task is, is part of the key: what one run says of it holds for every row
+    mine = [run.scores for run in runs if run.scores.comparability_key == block.key]
+    found = started_curves(task for scores in mine for task in scores.tasks.items())
+    drawn = [_curve(block, one, f"curve-{block.anchor}-{n}") for n, one in enumerate(found, 1)]
+    return [one for one in drawn if one is not None]
+
+
+def _curve(block: BlockView, started: Started, name: str) -> Curve | None:
+    """None where scores at more than one number of tokens are missing. The null engine's rows, which
+    measure nothing, have no line."""
+    cells = zip(block.rows, block.frame.to_dict("records"), strict=True)
+    scores = {
+        row.label: {tokens: interval(mine, task) for tokens, task in started.tasks.items()}
+        for row, mine in cells
+        if not of_null_engine(row.model)
+    }
+    lines = [line for label, mine in scores.items() if (line := _line(label, mine)).points]
+    if len({point.tokens for line in lines for point in line.points}) < 2:
+        return None
+    rows = {line.model: scores[line.model] for line in lines}
+    points = "; ".join(
+        f"{label}: {', '.join(f'{told(score)} after {tokens}' for tokens, score in mine.items())}"
+        for label, mine in rows.items()
+    )
+    chart = _chart(
+        name,
+        f"{started.measure.capitalize()}, in percent, by the number of tokens that the answers were "
+        f"started with. {points}",
+        lambda dark: curve_spec(lines, started.measure, dark=dark),
+        lambda dark: curve_spec(lines, started.measure, dark=dark, width=_NARROW, height=_NARROW),
+    )
+    caption = (
+        "Percent with 95 % intervals, by how many of each model's own tokens its answer was started "
+        "with."
+    )
+    if 1 < len(lines) <= TOGETHER:
+        caption += " Points at one number stand a little apart."
+    tokens = list(started.tasks)
+    return Curve(started.name, started.measure, caption, tokens, rows, chart) if chart else None
+
+
+def _line(label: str, scores: Mapping[int, Interval]) -> Line:
+    points = [
+        Point(tokens, s.value, s.low, s.high)
+        for tokens, s in scores.items()
+        if s.value is not None and s.low is not None and s.high is not None
+    ]
+    return Line(label, points)
 
 
 def run_view(number: int, run: FinishedRun, row: Row, provenance: Sequence[Facts]) -> RunView:

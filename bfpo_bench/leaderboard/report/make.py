@@ -29,7 +29,7 @@ def make_page(sources: Sources, out: Path, report: Callable[[int, int], None]) -
     views = _run_views(runs, blocks)
     return Page(
         title=_title(blocks),
-        standings=[standing(block) for block in blocks],
+        standings=[standing(block, runs) for block in blocks],
         runs=views,
         cells=by_cell(views),
         comparisons=comparison_views(runs, views, sources.baseline),

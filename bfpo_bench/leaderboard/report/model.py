@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from bfpo_bench.leaderboard.compare.result import Comparison
+from bfpo_bench.leaderboard.defended import Guarded
 from bfpo_bench.scoring.finished import FinishedRun
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ class BlockView:
     `part` says what is partial, empty where that is not known.
     `apart` says why they are not ranked with the page's first block, a clause each. `embedded` names
     the judges among theirs that are small models of ours, `missing` the tasks that a row lacks.
-    `null`: a row is the null engine's, which measures nothing.
+    `null`: a row is the null engine's, which measures nothing. `defended`: models behind defences
+    beside the bare ones.
     """
 
     anchor: str
@@ -74,6 +76,7 @@ class BlockView:
     embedded: Sequence[str]
     missing: Sequence[str]
     null: bool
+    defended: Sequence[Guarded] = ()
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,22 @@ class Chart:
 
 
 @dataclass(frozen=True)
+class Curve:
+    """Scores of tasks that are alike but for the number of tokens that answers were started with.
+
+    `measure`: what the scores are percentages of. `tokens`: the numbers, the least first. `rows`: a
+    model's label -> number of tokens -> its score.
+    """
+
+    name: str
+    measure: str
+    caption: str
+    tokens: Sequence[int]
+    rows: Mapping[str, Mapping[int, Interval]]
+    chart: Chart
+
+
+@dataclass(frozen=True)
 class Standing:
     """A block with what the page says and draws of it. `undrawn`: who lacks a score and has no point."""
 
@@ -98,6 +117,7 @@ class Standing:
     headline: Sequence[str]
     plane: Chart | None
     cells: Chart | None
+    curves: Sequence[Curve]
     undrawn: Sequence[str]
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from bfpo_bench.leaderboard.add import run_row
 from bfpo_bench.leaderboard.columns import AGGREGATES, IDENTITY, TEXT
+from bfpo_bench.leaderboard.defended import guarded
 from bfpo_bench.leaderboard.keys import differences
 from bfpo_bench.leaderboard.notes import partial_part
 from bfpo_bench.leaderboard.report.model import BlockView, Interval, Row
@@ -96,6 +97,7 @@ def block_views(found: pd.DataFrame, keys: Mapping[str, Mapping[str, Any]]) -> l
                 embedded=[j for j in EMBEDDED_JUDGES if j in judges],
                 missing=sorted({task for r in rows for task in r.missing}),
                 null=any(of_null_engine(r.model) for r in rows),
+                defended=guarded(block.rows.to_dict("records")),
             )
         )
     return views

@@ -12,6 +12,7 @@ import pandas as pd
 from bfpo_bench.errors import UserError
 from bfpo_bench.leaderboard.keys import read_keys
 from bfpo_bench.leaderboard.rows import read_leaderboard
+from bfpo_bench.runs.parts import merge_command, run_of_shard
 from bfpo_bench.scoring.finished import FinishedRun, find_runs, read_finished
 
 RUNS = Path("runs")
@@ -65,9 +66,14 @@ def _inside(paths: Sequence[Path]) -> Iterator[Path]:
 
 
 def _notes(paths: Sequence[Path]) -> Iterator[str]:
-    unscored = [p.name for p in _inside(paths) if not (p / "scores.json").exists()]
-    if unscored:
+    unscored = {p: run_of_shard(p) for p in _inside(paths) if not (p / "scores.json").exists()}
+    if begun := [p.name for p, run in unscored.items() if run is None]:
         yield (
-            f"Not here, since not scored yet: {', '.join(unscored)}. The command that began a run "
+            f"Not here, since not scored yet: {', '.join(begun)}. The command that began a run "
             "finishes it."
         )
+    shards = [(p.parent, run) for p, run in unscored.items() if run is not None]
+    if apart := [(out, run) for out, run in shards if not (out / run / "scores.json").exists()]:
+        names = ", ".join(dict.fromkeys(run for _, run in apart))
+        merge = " and ".join(dict.fromkeys(f"`{merge_command(out)}`" for out, _ in apart))
+        yield f"Not here, since not merged yet: {names}. Runs are made of their shards by {merge}."

@@ -39,9 +39,10 @@ class Document:
 def generative(line: bytes, verdicts: Mapping[int, bytes]) -> tuple[dict[str, Any], dict[str, Any]]:
     """(prompt, row) of a stored response. `verdicts`: the judge's number -> its stored line.
 
-    Prompt: `messages`, and `kept` of the document where judges were shown it. Row: `text`, and where
-    there is one `trace` (then `text` is without it), `error`; `finish`, `tokens`; `verdicts`, each
-    with `judge` and what it said, empty fields left out.
+    Prompt: `messages`, the last of which is the assistant's where its answer was started, and `kept`
+    of the document where judges were shown it. Row: `text`, and where there is one `trace` (then `text`
+    is without it), `error`; `finish`, `tokens`; `verdicts`, each with `judge` and what it said, empty
+    fields left out.
     """
     response = Response.load(_record(line))
     answer = strip_reasoning(response.response, opened=response.reasoning_open)
@@ -55,7 +56,7 @@ def generative(line: bytes, verdicts: Mapping[int, bytes]) -> tuple[dict[str, An
         "cut": response.prompt_cut,
         "verdicts": [_verdict(judge, told) for judge, told in verdicts.items()],
     }
-    prompt = {"messages": response.messages, "kept": response.document}
+    prompt = {"messages": response.conversation, "kept": response.document}
     return _present(prompt), {"text": row["text"]} | _present(row)
 
 

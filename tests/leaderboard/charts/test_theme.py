@@ -37,6 +37,7 @@ def test_text_is_readable(look: Theme) -> None:
 def test_marks_stand_out_from_the_ground(look: Theme) -> None:
     """3 to 1 is WCAG's AA for graphics; bars of outcomes have names beside them, and a rim."""
     assert all(contrast(c, look.ground) >= 3 for c in (look.front, look.behind, look.trained))
+    assert all(contrast(c, look.ground) >= 3 for c in look.models)
     assert all(contrast(c, look.ground) >= 2 for c in look.outcomes.values())
 
 
@@ -44,6 +45,7 @@ def test_marks_stand_out_from_the_ground(look: Theme) -> None:
 def test_every_outcome_has_a_colour_of_its_own(look: Theme) -> None:
     assert set(look.outcomes) == set(OUTCOMES)
     assert all(a != b for a, b in combinations(look.outcomes.values(), 2))
+    assert len(set(look.models)) == len(look.models)
 
 
 def test_words_are_wrapped_to_a_width() -> None:

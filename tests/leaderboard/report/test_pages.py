@@ -82,6 +82,28 @@ def test_a_hostile_name_adds_no_element_and_ends_no_script() -> None:
     assert json.loads(told.data)["csv"] == HOSTILE
 
 
+def curved(name: str) -> str:
+    """The page of a run with a curve; model and tasks are called `name`."""
+    counts = OutcomeCounts(complied=2, safe=6, safe_refused=6)
+    tasks = {f"{name}_k{k}": task(started_tokens=k, outcomes=counts) for k in (0, 1)}
+    run = measured(name, SIXTY, SIXTY, tasks=tasks)
+    return render(replace(page(), standings=[standing(block(run), [run])]))
+
+
+def test_a_curve_has_its_numbers_in_a_table_beside_it() -> None:
+    told = curved("bfpo_late_refusal")
+    assert '<h3>Late refusal: bfpo@2 <span class="key">key aaaa</span></h3>' in told
+    for heading in ("0 tokens", "1 token"):
+        assert f'<th scope="col" class="score">{heading}</th>' in told
+    assert "Turned back, in percent, by the number of tokens" in told
+    assert list(json.loads(Tags(told).data)["charts"])[-3] == "curve-block-1-1"
+    assert "Late refusal" not in render(page())
+
+
+def test_a_hostile_name_in_a_curve_is_text() -> None:
+    assert Tags(curved(HOSTILE)).tags == Tags(curved("mine")).tags
+
+
 def test_an_interval_without_width_is_marked_and_explained(tmp_path: Path) -> None:
     """None of 30 documents changed: 3/30 of 100 points."""
     a, b = (finished(tmp_path / name, {"facts": [1] * 30}) for name in "ab")

@@ -69,6 +69,19 @@ def test_a_run_that_is_not_scored_is_named_and_left_out() -> None:
     assert note.startswith("Not here, since not scored yet: b-aaaa.")
 
 
+def test_shards_that_are_not_merged_are_named_and_those_of_a_run_that_is_here_are_not() -> None:
+    put(measured("a", SIXTY, SIXTY))
+    for name in "ab":
+        run = measured(name, SIXTY, SIXTY)
+        shard = RunFolder(Path("runs") / f"{run.run_id}.shard-1-of-2")
+        shard.write_manifest(run.manifest.model_copy(update={"shard": "1/2"}))
+    [note] = read_sources([Path("runs")], None, None).notes
+    assert note == (
+        "Not here, since not merged yet: b-aaaa. Runs are made of their shards by "
+        "`bfpo-bench runs merge runs/*.shard-*`."
+    )
+
+
 @pytest.mark.parametrize(
     ("runs", "leaderboard", "said"),
     [

@@ -41,6 +41,7 @@
       defaultStyle: false,
       tooltip: { theme: "custom", disableDefaultStyle: true },
     };
+    const words = holder.getAttribute("aria-label");
     let drawn = await vegaEmbed(holder, { ...spec, background: null }, options);
     const wide = holder.querySelector("svg").width.baseVal.value;
     if (!narrow && wide > room) {
@@ -48,7 +49,11 @@
       drawn.finalize();
       drawn = await vegaEmbed(holder, { ...fitted(spec, factor), background: null }, options);
     }
-    // Its holder is an image with a text; what is drawn in it has none of its own
+    // Its holder is an image with a text, in whose place Vega puts the specification's, which is
+    // shorter; what is drawn in it has none of its own
+    holder.setAttribute("role", "img");
+    holder.setAttribute("aria-label", words);
+    holder.removeAttribute("aria-roledescription");
     holder.querySelector("svg").setAttribute("aria-hidden", "true");
     drawn.view.addEventListener("click", (_, item) => {
       const model = item?.datum?.model;
