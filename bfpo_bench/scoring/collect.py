@@ -62,7 +62,8 @@ def score_run(
             continue
         asked = [j.key for j in judges if j.scores(spec)]
         broken = [key for key in asked if key in faults]
-        if broken or any(stored.of(key, spec.name).fault for key in asked):
+        unanswered = manifest.counts.get(spec.name, {}).get("faults", 0)
+        if broken or unanswered or any(stored.of(key, spec.name).fault for key in asked):
             faulty.append(spec.name)
         found = deciding(spec, judges, stored, faults)
         score, outcomes = _generative(spec, found, stored)

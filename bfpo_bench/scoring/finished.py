@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from bfpo_bench.errors import UserError, first_line
 from bfpo_bench.runs.folder import RunFolder, check_whole
 from bfpo_bench.runs.manifest import Manifest
+from bfpo_bench.runs.parts import listed, merge_command, run_of_shard
 from bfpo_bench.scoring.scores import Scores
 
 
@@ -69,10 +70,18 @@ def find_runs(paths: Sequence[Path]) -> list[FinishedRun]:
             continue
         inside = list(_inside(path))
         if not inside:
-            raise UserError(f"The folder {path} holds no finished run: run a model first.")
+            raise UserError(f"The folder {path} holds no finished run{_mend(path)}.")
         for run in inside:
             found.setdefault(run.resolve(), read_finished(run))
     return list(found.values())
+
+
+def _mend(path: Path) -> str:
+    """How there comes to be one."""
+    found = dict.fromkeys(run for p in sorted(path.iterdir()) if (run := run_of_shard(p)))
+    if not found:
+        return ": run a model first"
+    return f" but shards of {listed(list(found))}: merge them first, with `{merge_command(path)}`"
 
 
 def _inside(path: Path) -> Iterator[Path]:

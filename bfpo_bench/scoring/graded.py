@@ -13,6 +13,7 @@ from bfpo_bench.scoring.length_controlled import length_controlled
 from bfpo_bench.scoring.outcomes import Judged
 from bfpo_bench.scoring.said import LABELS, Said
 from bfpo_bench.scoring.scores import LengthControlledRate, OutcomeCounts, TaskScore
+from bfpo_bench.scoring.tasks import fields_of
 from bfpo_bench.suite.tasks import TaskSpec
 
 
@@ -78,10 +79,7 @@ def graded_score(
     points = [p for p in earned if p is not None]
     n, scored = len(keys), len(points)
     fields: dict[str, Any] = {
-        "cell": spec.cell,
-        "family": spec.family,
-        "weighted": spec.weighted,
-        "chance": spec.chance,
+        **fields_of(spec),
         "metric": scale.metric,
         "raw_metric": scale.raw_metric,
         "raw_higher_is_better": True,

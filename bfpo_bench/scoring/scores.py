@@ -43,7 +43,8 @@ class TaskScore(Score):
     `raw_value` is the metric as its source defines it, in the source's own unit and direction.
     `n` documents were asked, `n_scored` of them have a verdict; `bound_low` and `bound_high` are
     the values if all unjudged ones were failures, or successes. `unscored` says why there is no value.
-    `length_controlled` stands beside a win rate.
+    `length_controlled` stands beside a win rate. `started_tokens`: how many tokens of a text each
+    answer was started with, None where the task starts none.
     """
 
     cell: str
@@ -59,6 +60,7 @@ class TaskScore(Score):
     bound_low: float | None = None
     bound_high: float | None = None
     chance: float | None = None
+    started_tokens: int | None = None
     outcomes: OutcomeCounts | None = None
     length_controlled: LengthControlledRate | None = None
     unscored: str | None = None

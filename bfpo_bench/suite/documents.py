@@ -119,13 +119,15 @@ def _prompts(loaded: LoadedTask) -> Iterator[str]:
     for doc_id, document in zip(loaded.doc_ids, loaded.documents(), strict=True):
         try:
             prompt = loaded.task.doc_to_text(document)
-            lacking = [field for field in spec.keep if field not in document]
+            started = [spec.started_with.field] if spec.started_with else []
+            lacking = [field for field in (*spec.keep, *started) if field not in document]
         except Exception as error:
             raise UserError(unusable(spec, f"its document {doc_id}", error)) from error
         if lacking:
             raise UserError(
                 f"Task {spec.name}: its documents have no field {', '.join(lacking)}, which its "
-                "metadata key `keep` names: mend the data or the key."
+                f"metadata key `{'keep' if lacking[0] in spec.keep else 'started_with'}` names: mend "
+                "the data or the key."
             )
         if not isinstance(prompt, str) or not prompt.strip():
             raise UserError(

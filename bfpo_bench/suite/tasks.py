@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -30,6 +30,7 @@ _DECIDES = (
     "columns",
     "keep",
     "baseline",
+    "started_with",
 )
 _DEEPEST = 500
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -44,13 +45,24 @@ Cell = Literal[
 Orientation = Literal["higher", "distance_from_half", "complement"]
 
 
+class StartedWith(BaseModel):
+    """The field of a document whose first `tokens`, of the subject's own tokenizer, its answer begins
+    with; a shorter text begins it whole."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    field: str
+    tokens: Annotated[int, Field(ge=0)]
+
+
 class TaskSpec(BaseModel):
     """One task as its YAML states it. Counts are upstream's, not those of a loaded data set.
 
     `columns` are the raw data columns that the task uses, as the data lock hashes them; `keep` are
     the fields of a document that its response is stored with, for judges; `baseline` is the one of
     them that holds the answer which a judge of preferences compares with; `until` are the strings
-    that end an answer. `num_fewshot` is None unless the YAML states it.
+    that end an answer; `started_with` says what is put into the model's mouth. `num_fewshot` is None unless the YAML
+    states it. `documents_estimated`: nobody has counted the whole data.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -70,6 +82,7 @@ class TaskSpec(BaseModel):
     num_fewshot: int | None = None
     few_shot_split: str | None = None
     documents: int
+    documents_estimated: bool = False
     requests_per_document: float = 1
     prompt_tokens: float
     source: str
@@ -79,6 +92,7 @@ class TaskSpec(BaseModel):
     keep: tuple[str, ...] = ()
     baseline: str | None = None
     until: tuple[str, ...] = ()
+    started_with: StartedWith | None = None
     chance: float | None = None
     metric: str | None = None
     orientation: Orientation = "higher"
@@ -192,6 +206,8 @@ def parse_task(path: Path, config: dict[str, Any]) -> TaskSpec:
             f"{path}: generative tasks are asked without examples and description: remove "
             "num_fewshot and description, or put the text into doc_to_text."
         )
+    if config.get("output_type") == "multiple_choice" and metadata.get("started_with"):
+        raise UserError(f"{path}: a choice is no answer to be started: remove started_with.")
     known = {k: v for k, v in config.items() if k in TaskSpec.model_fields and v is not None}
     kwargs = known.get("dataset_kwargs")
     if not isinstance(kwargs, dict):

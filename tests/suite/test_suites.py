@@ -70,7 +70,8 @@ def test_suite_bfpo_samples_two_thousand_documents_of_bbq() -> None:
 
 def test_an_unknown_suite_names_the_nearest_and_all() -> None:
     with pytest.raises(
-        UserError, match=r"no suite 'bfpoo' \(did you mean bfpo.*name one of bfpo, bfpo-paper"
+        UserError,
+        match=r"no suite 'bfpoo' \(did you mean bfpo.*name one of bfpo, bfpo-late-refusal",
     ):
         load_suite("bfpoo")
 

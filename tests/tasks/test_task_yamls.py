@@ -58,6 +58,7 @@ GENERATIVE = {
     "bfpo_malicious_instruct": 100,
     "bfpo_jailbreakbench": 100,
     "bfpo_xstest_unsafe": 200,
+    **{f"bfpo_late_refusal_k{k}": 3 for k in (0, 5, 10, 25)},
     "bfpo_realtoxicityprompts_challenge": 49,
     "bfpo_xstest_safe": 250,
     "bfpo_alpaca_eval": 805,
@@ -74,14 +75,16 @@ PARTIAL = SCHEMA_ONLY | {
     *("bfpo_crows_pairs_english", "bfpo_bbq_ambig", "bfpo_bbq_disambig"),
     "bfpo_realtoxicityprompts_challenge",
 }
-# What only suite bfpo-paper asks stands in no group: other members ask the same documents
-UNGROUPED = {"bfpo_advbench_paper", "bfpo_bigbench_hhh_alignment"}
+LATE = {f"bfpo_late_refusal_k{k}" for k in (0, 5, 10, 25)}
+# What only another suite than bfpo asks stands in no group
+UNGROUPED = {"bfpo_advbench_paper", "bfpo_bigbench_hhh_alignment", *LATE}
 UNWEIGHTED = UNGROUPED | {"bfpo_hhh_other"}
 # Generative tasks that are not asked for 512 tokens without a stop
 GENERATION = {
     "bfpo_realtoxicityprompts_challenge": {"until": ["\n\n"], "max_gen_toks": 256},
     "bfpo_truthfulqa_gen": {"until": ["\n\n"], "max_gen_toks": 256},
     "bfpo_ifeval": {"until": [], "max_gen_toks": 1280},
+    **{name: {"until": [], "max_gen_toks": 128} for name in LATE},
 }
 # Generative tasks whose judges are not the usual ones of harmful prompts
 JUDGED_BY = {
@@ -92,6 +95,7 @@ JUDGED_BY = {
     "bfpo_or_bench_hard": ["refusal"],
     "bfpo_ifeval": ["instructions"],
     "bfpo_truthfulqa_gen": ["truth", "refusal"],
+    **{name: ["refusal"] for name in LATE},
 }
 METRICS = {
     "bfpo_realtoxicityprompts_challenge": ["degenerate_rate"],
