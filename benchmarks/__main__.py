@@ -59,6 +59,13 @@ ENTRIES = {
     "multiple_choice_vllm": Entry(
         "multiple_choice_vllm", "", "--limit 4 --repeats 1", ("hub", "vllm")
     ),
+    "bias": Entry("bias", "", "--requests 8 --new-tokens 8 --repeats 1", ("hub",)),
+    "bias_vllm": Entry(
+        "bias",
+        "--engine vllm",
+        "--engine vllm --requests 8 --new-tokens 8 --repeats 1",
+        ("hub", "vllm"),
+    ),
     "official_path": Entry(
         "official_path",
         f"--model {CHAT} --prompts 128",

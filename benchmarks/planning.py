@@ -12,12 +12,21 @@ docs/scale.md for what is assumed. Storage and the harness's own time are figure
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.common import command, table, write_json
-from benchmarks.published_rates import DEVICES, gpu_hours, gpus_a_copy, two_figures
+from benchmarks.published_rates import (
+    DEVICES,
+    Hours,
+    gpu_hours,
+    gpus_a_copy,
+    hours_on,
+    together,
+    two_figures,
+)
 
 
 @dataclass(frozen=True)
@@ -39,12 +48,12 @@ class Workload:
 
 def suite_workload(name: str) -> Workload:
     """That of a suite, from the tasks' metadata, as `bfpo-bench plan` tells it."""
-    from bfpo_bench.plan import _estimate
+    from bfpo_bench.plan import estimate
     from bfpo_bench.request import Request
     from bfpo_bench.suite.suites import load_suite, select_tasks
 
     suite, request = load_suite(name), Request(models=("planned",), suite=name)
-    told = [_estimate(suite, task, request) for task in select_tasks(suite, None)]
+    told = [estimate(suite, task, request) for task in select_tasks(suite, None)]
     answered = [e for e in told if e.task.kind == "generative"]
     chosen = [e for e in told if e.task.kind != "generative"]
     return Workload(
@@ -124,6 +133,22 @@ HOSTED_JUDGE = (300, 100)
 """The same of a judge over an API that gives a reason."""
 
 
+FLEETS = (8, 64)
+"""Numbers of GPUs for which hours by the clock are told."""
+
+
+def all_hours(device: str, parameters: float, work: Workload, share: float = 1.0) -> Hours:
+    """GPU-hours for choices, reading and writing, without judges and loading."""
+    read = work.choice_tokens + work.prompt_tokens
+    return gpu_hours(device, parameters, read, share * work.new_tokens)
+
+
+def judge_hours(device: str, work: Workload, share: float = 1.0) -> Hours:
+    """GPU-hours of the local judge of harm."""
+    load = judge_load(work, share, *LOCAL_JUDGE, work.harmful)
+    return gpu_hours(device, JUDGE_PARAMETERS, load.tokens_in, load.tokens_out)
+
+
 def rows(options: argparse.Namespace) -> list[tuple[str, str]]:
     """What the options come to, in words and figures."""
     work = (
@@ -134,10 +159,11 @@ def rows(options: argparse.Namespace) -> list[tuple[str, str]]:
     every, share = of_all(work, options.models), options.share
     written = share * every.new_tokens
     size = options.parameters
-    local = judge_load(every, share, *LOCAL_JUDGE, every.harmful)
     hosted = judge_load(every, share, *HOSTED_JUDGE, every.harmful)
     price_in, price_out = options.price
     device = options.device
+    judged = judge_hours(device, every, share)
+    whole = together((all_hours(device, size, every, share), judged))
     return [
         ("prompts, choices", f"{every.prompts:,}, {every.choices:,}"),
         ("tokens in: prompts, choices", f"{every.prompt_tokens:,}, {every.choice_tokens:,}"),
@@ -146,10 +172,9 @@ def rows(options: argparse.Namespace) -> list[tuple[str, str]]:
         ("GPU-hours: choices", str(gpu_hours(device, size, every.choice_tokens, 0))),
         ("GPU-hours: reading prompts", str(gpu_hours(device, size, every.prompt_tokens, 0))),
         ("GPU-hours: writing", str(gpu_hours(device, size, 0, written))),
-        (
-            "GPU-hours: a 13 B judge of harm",
-            str(gpu_hours(device, JUDGE_PARAMETERS, local.tokens_in, local.tokens_out)),
-        ),
+        ("GPU-hours: a 13 B judge of harm", str(judged)),
+        ("GPU-hours: all of these", str(whole)),
+        *((f"hours on {n} GPUs", hours_on(n, whole, gpus_a_copy(size))) for n in FLEETS),
         ("API judge: tokens in, out", f"{hosted.tokens_in:,.0f}, {hosted.tokens_out:,.0f}"),
         ("API judge, USD", f"{hosted.usd(price_in, price_out):,.0f}"),
         ("GB stored", two_figures(options.models * run_bytes(work, share, 2 * work.prompts) / 1e9)),
@@ -161,87 +186,67 @@ def own_workload(prompts: int, tokens_in: int, tokens_out: int) -> Workload:
     return Workload(prompts, prompts * tokens_in, prompts * tokens_out, harmful=prompts)
 
 
-CAMPAIGNS = ("100 models x suite bfpo", "10 M prompts, 80 tokens in and 512 out")
+def _number(text: str) -> float:
+    """NaN for what is none, which no bounds hold."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
-def page() -> str:
-    """The tables of docs/scale.md, in Markdown: every new token that may be written is written."""
-    suites = {name: suite_workload(name) for name in ("bfpo", "bfpo-quick")}
-    works = (of_all(suites["bfpo"], 100), own_workload(10_000_000, 80, 512))
-    asked = [(name, *(f"{getattr(w, field):,}" for field in _ASKED)) for name, w in suites.items()]
-    hours = [
-        (told, device.upper(), f"{size / 1e9:.0f} B", *_hours(device, size, work))
-        for told, work in zip(CAMPAIGNS, works, strict=True)
-        for device in DEVICES
-        for size in (1e9, 8e9, 70e9)
-    ]
-    rest = [
-        (told, *_judging(work), two_figures(run_bytes(work, 1.0, 2 * work.prompts) / 1e9))
-        for told, work in zip(CAMPAIGNS, works, strict=True)
-    ]
-    return "\n\n".join(
-        (
-            _markdown(
-                ("suite", "prompts", "tokens in", "tokens out, at most", "choices", "their tokens"),
-                asked,
-            ),
-            _markdown(("", "GPU", "model", "GPUs a copy", "choices", "reading", "writing"), hours),
-            _markdown(
-                (
-                    "",
-                    "judge of 13 B, GPU-hours on H100",
-                    "API judge, M tokens in",
-                    "out",
-                    "USD at 1 and 4",
-                    "GB stored",
-                ),
-                rest,
-            ),
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no count: give a whole number from 1 on")
+    return int(text)
+
+
+def _size(text: str) -> float:
+    if not 1e6 <= (size := _number(text)) <= 1e14:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no number of parameters: give 8e9 for a model of 8 B"
         )
-    )
+    return size
 
 
-_ASKED = ("prompts", "prompt_tokens", "new_tokens", "choices", "choice_tokens")
-
-
-def _hours(device: str, size: float, work: Workload) -> tuple[str, ...]:
-    parts = ((work.choice_tokens, 0), (work.prompt_tokens, 0), (0, work.new_tokens))
-    return (str(gpus_a_copy(size)), *(str(gpu_hours(device, size, *part)) for part in parts))
-
-
-def _judging(work: Workload) -> tuple[str, ...]:
-    local = judge_load(work, 1.0, *LOCAL_JUDGE, work.harmful)
-    hosted = judge_load(work, 1.0, *HOSTED_JUDGE, work.harmful)
-    return (
-        str(gpu_hours("h100", JUDGE_PARAMETERS, local.tokens_in, local.tokens_out)),
-        f"{hosted.tokens_in / 1e6:,.0f}",
-        f"{hosted.tokens_out / 1e6:,.0f}",
-        f"{hosted.usd(1, 4):,.0f}",
-    )
-
-
-def _markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [columns, ["---", *["--:"] * (len(columns) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def _share(text: str) -> float:
+    if not 0 < (share := _number(text)) <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share: give a number above 0 and up to 1")
+    return share
 
 
 def _price(text: str) -> tuple[float, float]:
     first, _, second = text.partition(",")
-    return float(first), float(second)
+    prices = _number(first), _number(second)
+    if not all(0 <= price < math.inf for price in prices):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} are no prices: give USD a million tokens in and out, as 1,4"
+        )
+    return prices
+
+
+def _suite(text: str) -> str:
+    from bfpo_bench.errors import UserError
+    from bfpo_bench.suite.suites import load_suite
+
+    try:
+        load_suite(text)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     made = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    made.add_argument("--models", type=int, default=1)
-    made.add_argument("--suite", default="bfpo")
-    made.add_argument("--parameters", type=float, default=8e9)
+    made.add_argument("--models", type=_count, default=1)
+    made.add_argument("--suite", type=_suite, default="bfpo")
+    made.add_argument("--parameters", type=_size, default=8e9)
     made.add_argument("--device", default="h100", choices=DEVICES)
-    made.add_argument("--prompts", type=int, help="prompts of your own in the place of a suite")
-    made.add_argument("--tokens-in", type=int, default=80, help="a prompt of your own")
-    made.add_argument("--tokens-out", type=int, default=512, help="at most, for each of them")
-    made.add_argument("--share", type=float, default=1.0, help="of the new tokens that is written")
+    made.add_argument("--prompts", type=_count, help="prompts of your own in the place of a suite")
+    made.add_argument("--tokens-in", type=_count, default=80, help="a prompt of your own")
+    made.add_argument("--tokens-out", type=_count, default=512, help="at most, for each of them")
+    made.add_argument("--share", type=_share, default=1.0, help="of the new tokens that is written")
     made.add_argument(
         "--price", type=_price, default=(1.0, 4.0), metavar="IN,OUT", help="USD a million"
     )
@@ -249,6 +254,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     made.add_argument("--page", action="store_true", help="print the tables of docs/scale.md")
     options = made.parse_args(arguments)
     if options.page:
+        from benchmarks.planning_page import page
+
         print(page())
         return
     found = rows(options)

@@ -3,8 +3,9 @@
     bfpo-bench run --engine null --model A --model B --suite bfpo --limit 100
     python benchmarks/planning_check.py runs/*
 
-Texts are counted in bytes, since a small model's tokens are short. Seconds are those of the manifests,
-by the clock.
+Give it runs of a whole suite with hundreds of responses: of smaller ones most is what every run has, and
+that is taken for suite bfpo's. Texts are counted in bytes, since a small model's tokens are short.
+Seconds are those of the manifests, by the clock.
 """
 
 from __future__ import annotations
@@ -126,6 +127,12 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     table("Seconds of its parts, by the clock", ["", *(m.name for m in found)], rows)
     told = [Ratio(f"{m.name}: bytes, predicted / measured", m.predicted / m.whole) for m in found]
     ratio_table("Predicted against measured", told)
+    for m in found:
+        if Stored().run > m.predicted / 2:
+            print(
+                f"{m.name} is too small to say anything: of the {m.predicted / 1e3:.0f} kB predicted "
+                f"{Stored().run / 1e3:.0f} are for what every run of a whole suite has."
+            )
     figures = {"runs": [asdict(m) for m in found]}
     write_json(options.json, command(__file__, arguments), told, figures)
     return figures

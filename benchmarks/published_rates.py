@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -108,6 +109,17 @@ class Hours:
 
     def __str__(self) -> str:
         return f"{two_figures(self.low)} to {two_figures(self.high)}"
+
+
+def together(parts: Iterable[Hours]) -> Hours:
+    found = list(parts)
+    return Hours(sum(h.low for h in found), sum(h.high for h in found))
+
+
+def hours_on(gpus: int, hours: Hours, copy: int) -> str:
+    """By the clock on so many GPUs, all of them busy; where a `copy` of the model takes more of them it
+    cannot be."""
+    return str(Hours(hours.low / gpus, hours.high / gpus)) if gpus >= copy else "too few"
 
 
 def gpu_hours(device: str, parameters: float, tokens_in: float, tokens_out: float) -> Hours:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import time
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import psutil
+import httpx
 import pytest
-from bench import HEAD64, bench, start
+from bench import HEAD64, bench, killed
 from commands import command
+from judge_server import HANGS, Asked, JudgeServer, Sent
 from vllm_server import NAME, vllm_url
 
 from bfpo_bench.engines.subject import load_tokenizer, resolve_subject
@@ -22,10 +21,11 @@ from bfpo_bench.runs.folder import RunFolder
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 LIMIT = 12
+NEW_TOKENS = 48
 TASKS = "bfpo_xstest_safe,bfpo_simple_safety_tests,bfpo_crows_pairs_english"
 COMMAND = (
     *("run", "--model", HEAD64, "--tasks", TASKS, "--limit", str(LIMIT)),
-    *("--max-new-tokens", "48"),
+    *("--max-new-tokens", str(NEW_TOKENS)),
 )
 GENERATED = 2 * LIMIT
 ENGINES = ("transformers", "vllm", "server", "ray")
@@ -68,9 +68,10 @@ def likelihoods(run: RunFolder) -> dict[Any, tuple[float, bool]]:
 
 
 def files(run: RunFolder) -> set[str]:
-    """Of a run, but for logs and what names a moment."""
+    """Of a run, but for logs, and for the moments in names."""
     found = (p.relative_to(run.path) for p in run.path.rglob("*") if p.is_file())
-    return {str(p) for p in found if p.parts[0] != "logs" and not p.name.startswith(".")}
+    kept = (str(p) for p in found if p.parts[0] != "logs" and not p.name.startswith("."))
+    return {re.sub(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d", "MOMENT", name) for name in kept}
 
 
 @pytest.mark.parametrize("name", ENGINES[1:])
@@ -109,19 +110,20 @@ def test_every_engine_leaves_the_same_run(runs: dict[str, RunFolder], name: str)
     assert len(lines) == GENERATED
 
 
-def kill_after(lines: int, command: tuple[str, ...], cwd: Path) -> None:
-    """Start the command and kill all of it when so many responses are stored."""
-    running = start(*command, cwd=cwd)
-    family = psutil.Process(running.pid)
-    while not (stored := list(cwd.glob("runs/*/responses.jsonl"))) or (
-        stored[0].read_bytes().count(b"\n") < lines
-    ):
-        assert running.poll() is None, running.communicate()[1]
-        time.sleep(0.002)
-    stages = family.children(recursive=True)
-    os.killpg(running.pid, signal.SIGKILL)
-    running.communicate()
-    assert psutil.wait_procs(stages, timeout=30)[1] == []
+class Relay:
+    """Hands on to the server, and falls silent after so many answers."""
+
+    def __init__(self, server: str, answers: int) -> None:
+        self.server, self.left = server.removesuffix("/v1"), answers
+
+    def __call__(self, asked: Asked) -> Sent:
+        if asked.body.get("max_tokens") == NEW_TOKENS:
+            if not self.left:
+                return HANGS
+            self.left -= 1
+        method = "POST" if asked.body else "GET"
+        found = httpx.request(method, self.server + asked.path, json=asked.body or None, timeout=60)
+        return Sent(found.status_code, found.content)
 
 
 def test_a_run_begun_on_one_engine_is_finished_on_another(
@@ -129,9 +131,10 @@ def test_a_run_begun_on_one_engine_is_finished_on_another(
 ) -> None:
     """Begun on transformers and killed, gone on with on the server and killed, finished on Ray."""
     one_by_one = ("--engine", "transformers", "--engine-arg", "batch_size=1")
-    kill_after(3, (*COMMAND, *one_by_one), tmp_path)
-    slowly = (*engine("server", server), "--engine-arg", "concurrency=1")
-    kill_after(9, (*COMMAND, *slowly), tmp_path)
+    begun = killed(*COMMAND, *one_by_one, cwd=tmp_path, responses=3).count(b"\n")
+    with JudgeServer(Relay(server, 6)) as stalling:
+        slowly = (*engine("server", stalling.url), "--engine-arg", "concurrency=1")
+        killed(*COMMAND, *slowly, cwd=tmp_path, responses=begun + 6)
     done = bench(*COMMAND, *engine("ray", server), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 

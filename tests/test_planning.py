@@ -9,15 +9,17 @@ import pytest
 from bench import HEAD64
 from commands import command
 
-from benchmarks import planning, planning_check
+from benchmarks import planning, planning_check, planning_page
 from benchmarks.planning import Stored, Workload, judge_load, of_all, own_workload, run_bytes
 from benchmarks.published_rates import (
     ANCHORS,
     Anchor,
+    Hours,
     Row,
     Speed,
     gpu_hours,
     gpus_a_copy,
+    hours_on,
     speeds,
     two_figures,
 )
@@ -27,8 +29,8 @@ PAGE = Path(planning.__file__).parents[1] / "docs" / "scale.md"
 
 def test_the_page_shows_what_is_computed_now() -> None:
     text = PAGE.read_text(encoding="utf-8")
-    for table in planning.page().split("\n\n"):
-        assert table in text, "run `python benchmarks/planning.py --page` and put it in"
+    for part in planning_page.page().split("\n\n"):
+        assert part in text, "run `python benchmarks/planning.py --page` and put it in"
 
 
 def test_its_tokens_are_those_of_plan(hub: str, tmp_path: Path) -> None:
@@ -86,6 +88,24 @@ def test_gpus_that_a_copy_needs() -> None:
     assert [gpus_a_copy(size) for size in (1e9, 8e9, 13e9, 70e9)] == [1, 1, 1, 4]
 
 
+def test_hours_by_the_clock() -> None:
+    """12 to 40 GPU-hours are 3 to 10 on four GPUs, where a copy takes no more than four."""
+    assert hours_on(4, Hours(12, 40), 4) == "3.0 to 10"
+    assert hours_on(4, Hours(12, 40), 8) == "too few"
+
+
+def test_a_mix_of_sizes_adds_up() -> None:
+    """Of a model that reads 7 and writes 3: 40, 50 and 10 of the three sizes, and of all 100 models the
+    one prompt that is harmful, which the judge reads with 400 tokens of its own and the answer."""
+    *sizes, judge, whole = planning_page.mix_hours("h100", Workload(1, 5, 3, 1, choice_tokens=2))
+    each = [gpu_hours("h100", size, 7, 3).high for size in (1e9, 8e9, 70e9)]
+    expected = [40 * each[0], 50 * each[1], 10 * each[2]]
+    assert [hours.high for _, hours in sizes] == pytest.approx(expected)
+    judged = gpu_hours("h100", 13e9, 100 * (400 + 5 + 3), 100)
+    assert (judge[1].low, judge[1].high) == pytest.approx((judged.low, judged.high))
+    assert whole[1].high == pytest.approx(sum(expected) + judged.high)
+
+
 def test_what_a_judge_reads_and_costs() -> None:
     """Ten prompts of 20 tokens, answers of half of 100: 70 tokens and 30 of instructions for each of 4
     verdicts are 400, with 5 written each 20. At 1,000 and 10,000 USD a million: 0.4 + 0.2."""
@@ -116,10 +136,39 @@ def test_the_calculator(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> N
     file = tmp_path / "planned.json"
     planning.main(["--prompts", "10", "--tokens-in", "3", "--price", "2,5", "--json", str(file)])
     assert json.loads(file.read_text())["planned"]["tokens in: prompts, choices"] == "30, 0"
-    assert "GPU-hours: writing" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "GPU-hours: writing" in out
+    assert "hours on 64 GPUs" in out
 
 
-def test_a_run_is_held_against_its_prediction(hub: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        *(("--models", text, "is no count: give a whole number from 1 on") for text in ("0", "-3")),
+        *(("--prompts", text, "is no count") for text in ("0", "1.5", "nan")),
+        ("--tokens-in", "-80", "is no count"),
+        ("--tokens-out", "x", "is no count"),
+        *(("--parameters", text, "give 8e9 for a model of 8 B") for text in ("8", "-8e9", "nan")),
+        ("--parameters", "inf", "is no number of parameters"),
+        *(("--share", text, "is no share: give a") for text in ("0", "1.1", "nan", "x")),
+        *(("--price", text, "are no prices: give USD") for text in ("1", "1,-4", "nan,1", "inf,1")),
+        ("--suite", "bfpoo", "did you mean bfpo"),
+    ],
+)
+def test_nonsense_is_refused(
+    option: str, value: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        planning.main([f"{option}={value}"])
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert ended.value.code == 2
+    assert f"argument {option}: " in error
+    assert said in error
+
+
+def test_a_run_is_held_against_its_prediction(
+    hub: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The storage of a null run with choices, answers and verdicts, to a quarter."""
     tasks = "bfpo_crows_pairs_english,bfpo_advbench"
     asked = ("--model", HEAD64, "--engine", "null", "--tasks", tasks, "--limit", "10")
@@ -132,3 +181,4 @@ def test_a_run_is_held_against_its_prediction(hub: str, tmp_path: Path) -> None:
     assert found.stored.choice == pytest.approx(Stored().choice, rel=0.25)
     told = planning_check.main([str(run), "--json", str(tmp_path / "x.json")])
     assert told["runs"][0]["work"]["prompts"] == 10
+    assert f"{run.name} is too small to say anything: of the" in capsys.readouterr().out

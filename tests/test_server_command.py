@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,84 @@ class TestHosted:
         if "--out" not in words:
             assert "big-chat" in done.out
 
+    def test_what_a_server_failed_at_is_asked_again(self, tmp_path: Path) -> None:
+        """It fails at the third of four prompts: the run is incomplete, its row partial. Once it is
+        well, the same command asks for that one alone; the run is whole, with every answer once."""
+        generated: list[str] = []
+
+        def fails_once(asked: Asked, real: Real) -> Sent:
+            if asked.body.get("max_tokens", 1) <= 16:
+                return real(asked)
+            generated.append(asked.body["messages"][-1]["content"])
+            return fails(400, "a bad day") if len(generated) == 3 else real(asked)
+
+        with OpenAIServer(HOSTED, name=NAME, respond=fails_once) as server:
+            words = ("run", *on(server.url, *CHAT, *SMALL))
+            first = command(*words, cwd=tmp_path)
+            [folder] = (tmp_path / "runs").iterdir()
+            run = RunFolder(folder)
+            [failed] = [r for r in run.responses() if r.fault]
+            broken = json.loads(run.scores_file.read_text())["faults"]
+            before = len(generated)
+            again = command(*words, cwd=tmp_path)
+        assert first.code == 3, first.err
+        assert "1 prompts got no answer, the reasons stand in responses.jsonl" in first.err
+        assert failed.error == "the server did not take the prompt (400, 'a bad day')"
+        assert broken == [failed.task]
+        assert again.code == 0, again.err
+        assert generated[before:] == [failed.messages[-1]["content"]]
+        stored = [json.loads(line) for line in run.responses_file.read_text().splitlines()]
+        assert len({(r["task"], r["doc_id"]) for r in stored}) == len(stored) == 4
+        assert [r["error"] for r in stored] == [None] * 4
+        assert json.loads(run.scores_file.read_text())["faults"] == []
+
+    def test_prompts_that_always_fail_are_failures_every_time(self, tmp_path: Path) -> None:
+        """Two of four, the first among them: the others are answered. The same command asks for the two
+        again, with nothing else to ask for, and ends as before."""
+        order: list[str] = []
+
+        def respond(asked: Asked, real: Real) -> Sent:
+            if asked.body.get("max_tokens", 1) <= 16:
+                return real(asked)
+            text = asked.body["messages"][-1]["content"]
+            order.extend([text] if text not in order else [])
+            return fails(400, "a bad day") if text in order[:1] + order[2:3] else real(asked)
+
+        with OpenAIServer(HOSTED, name=NAME, respond=respond) as server:
+            words = ("run", *on(server.url, *CHAT, *SMALL))
+            first, again = (command(*words, cwd=tmp_path) for _ in "12")
+        for done in (first, again):
+            assert done.code == 3, done.err
+            assert "2 prompts got no answer, the reasons stand in responses.jsonl" in done.err
+        [folder] = (tmp_path / "runs").iterdir()
+        assert sum(r.fault for r in RunFolder(folder).responses()) == 2
+
+    def test_once_it_is_finished_no_server_need_be_there(self, tmp_path: Path) -> None:
+        """Nor its counts of tokens, which it keeps to itself; another run still wants one."""
+
+        def uncounted(asked: Asked, real: Real) -> Sent:
+            sent = real(asked)
+            return replace(sent, body=sent.body.replace(b'"usage"', b'"unused"'))
+
+        with OpenAIServer(HOSTED, name=NAME, respond=uncounted) as server:
+            words = on(server.url, *CHAT, *SMALL)
+            first = command("run", *words, cwd=tmp_path)
+        again, planned = (command(c, *words, cwd=tmp_path) for c in ("run", "plan"))
+        other = command("run", *words[:-1], "1", cwd=tmp_path)
+        assert [said.code for said in (first, again, planned)] == [0, 0, 0], again.err
+        assert "did not tell how many tokens 4 of its answers have" in first.err
+        assert "which is not needed for what is answered (it says: The server http://" in again.err
+        assert again.out == first.out
+        assert "cannot be reached" in sentence(other)
+        [folder] = (tmp_path / "runs").iterdir()
+        assert {(r.prompt_tokens, r.response_tokens) for r in RunFolder(folder).responses()} == {
+            (None, None)
+        }
+        for form in ("dataset", "inspect") if find_spec("inspect_ai") else ("dataset",):
+            words = ("runs", "export", str(folder), "--to", form, "--out", str(tmp_path / form))
+            done = command(*words, cwd=tmp_path)
+            assert done.code == 0, done.err
+
     @pytest.mark.parametrize("form", ["lm-eval", "model-card", "dataset"])
     def test_it_is_exported(self, form: str, home: Path, run: RunFolder, tmp_path: Path) -> None:
         words = ("runs", "export", str(run.path), "--to", form, "--out", str(tmp_path / "out"))
@@ -189,6 +268,16 @@ class TestByItsFiles:
         [one], [other] = (json.loads(said.out)["models"] for said in (there, here))
         assert one["run"] == other["run"]
         assert (one["engine"], other["engine"]) == ("server", "transformers")
+
+    def test_once_it_is_finished_no_server_need_be_there(
+        self, tokenizer: Any, tmp_path: Path
+    ) -> None:
+        with like_vllm(tokenizer) as server:
+            words = on(server.url, *SMALL, model=REFUSER)
+            first = command("run", *words, cwd=tmp_path)
+        again = command("run", *words, cwd=tmp_path)
+        assert [first.code, again.code] == [0, 0], first.err + again.err
+        assert again.out == first.out
 
     def test_weights_are_not_fetched(self, hub: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """What configures a model and its tokenizer is all that is read of it here. The cache is taken

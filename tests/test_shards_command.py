@@ -7,18 +7,14 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
-from bench import REFUSER, STORIES, bench, environment, start
+from bench import REFUSER, STORIES, bench, environment, killed, start
 from commands import Said, command
 from faults import stage_here
 from pages import ROOT, File, parse_file
@@ -47,9 +43,8 @@ def ask(*more: str) -> tuple[str, ...]:
     return *asking, "--num-fewshot", "2", *judging, *more
 
 
-def small(*more: str) -> tuple[str, ...]:
+def small(*more: str, tasks: str = "bfpo_advbench,bfpo_ethics_cm") -> tuple[str, ...]:
     """A command of a few documents."""
-    tasks = "bfpo_advbench,bfpo_ethics_cm"
     return "run", "--engine", "null", "--model", REFUSER, "--tasks", tasks, "--limit", "5", *more
 
 
@@ -207,7 +202,27 @@ class TestCommands:
         told = json.loads(ok(command("runs", "list", "--json", cwd=here)).out)["runs"]
         shards = {r["shard"]: r["reached"] for r in told}
         assert shards == {None: "scored"} | {f"{n}/4": "answered" for n in (1, 2, 3, 4)}
-        assert "shard 3/4,\nanswered" in _column(command("runs", "list", cwd=here).out)
+        said = ok(command("runs", "list", cwd=here)).out
+        assert _reached(said) == ["scored", "4 of 4 shards,", "merged"]
+        assert "make the run of them" not in said
+
+    def test_its_list_before_they_are_merged(self, here: Path) -> None:
+        """All finished, one begun again, one not there."""
+        run = run_of(here).relative_to(here)
+        shutil.rmtree(run_of(here))
+        said = ok(command("runs", "list", cwd=here)).out
+        assert _reached(said) == ["4 of 4 shards"]
+        merge = f"make the run of them: bfpo-bench runs merge {run}"
+        assert f"{run.name}: all shards are finished; {merge}\n" in said
+
+        _, second, _, fourth = shards_of(here)
+        told = manifest(second)
+        told["sessions"].append({"started": "2026"})
+        (second / "manifest.json").write_text(json.dumps(told))
+        shutil.rmtree(fourth)
+        said = ok(command("runs", "list", cwd=here)).out
+        assert _reached(said) == ["2 of 4 shards"]
+        assert f"{run.name}: not finished: shard 2/4, 4/4\n" in said
 
     @pytest.mark.parametrize(
         "words",
@@ -218,7 +233,7 @@ class TestCommands:
             ("judge", "SHARD", "--judge", "refusal"),
             ("leaderboard", "add", "SHARD"),
             ("push", "SHARD", "--to-hub", "me/x", "--dry-run"),
-            (*small(), "--judge", "./picky", "--tasks", "bfpo_alpaca_eval", "--baseline", "SHARD"),
+            (*small(tasks="bfpo_alpaca_eval"), "--judge", "./picky", "--baseline", "SHARD"),
         ],
         ids=lambda words: words[0],
     )
@@ -230,6 +245,14 @@ class TestCommands:
 
     def test_a_report_of_the_folder_passes_over_them(self, here: Path) -> None:
         ok(command("report", "runs", "--out", "page", cwd=here))
+        shutil.rmtree(run_of(here))
+        said = command("report", "runs", "--out", "page", cwd=here)
+        assert said.code == 2
+        assert re.fullmatch(
+            f"error: The folder runs holds no finished run but shards of {RUN.replace('?', '.')}: "
+            r"merge them first, with `bfpo-bench runs merge runs/\*.shard-\*`.",
+            said.error,
+        )
 
     def test_a_plan_has_its_share(self, here: Path) -> None:
         """Of 37 documents of seven tasks each half has 18 or 19; together 259."""
@@ -305,10 +328,58 @@ class TestCommands:
         assert (here / "mine.csv").exists()
 
 
-def _column(table: str) -> str:
-    """The third column of a table, its cells one below the other."""
-    cells = re.findall(r"(shard \d+/\d+,|answered|scored)", table)
-    return "\n".join(cells)
+def _reached(table: str) -> list[str]:
+    """What its third column says of runs, one below the other."""
+    return re.findall(r"\d+ of \d+ shards,?|merged|answered|scored", table)
+
+
+class TestSeveralRuns:
+    """Of two models and two limits, in one folder."""
+
+    ASKED = ("run", "--engine", "null", "--tasks", "bfpo_advbench", "--model", STORIES)
+
+    @pytest.fixture(scope="class")
+    def made(self, hub: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        folder = tmp_path_factory.mktemp("several")
+        for which in (("--limit", "5", "--model", REFUSER), ("--limit", "2")):
+            for number in (1, 2):
+                ok(command(*self.ASKED, *which, "--shard", f"{number}/2", cwd=folder))
+        return folder
+
+    @pytest.fixture
+    def here(self, made: Path, tmp_path: Path) -> Path:
+        return shutil.copytree(made, tmp_path / "here")
+
+    def merge(self, here: Path, *more: str) -> Said:
+        folders = sorted(str(p.relative_to(here)) for p in here.glob("runs/*.shard-*"))
+        return command("runs", "merge", *folders, *more, cwd=here)
+
+    def test_each_is_merged(self, here: Path) -> None:
+        """Two of the rows are comparable with each other; the third has another limit."""
+        said = ok(self.merge(here))
+        made = [line for line in said.out.splitlines() if line.startswith("run: ")]
+        scored = [str(p.parent.relative_to(here)) for p in here.glob("runs/*/scores.json")]
+        assert sorted(made) == sorted(f"run: {name}" for name in scored)
+        assert len(made) == len(rows(here)) == 3
+        assert said.out.count("leaderboard: ") == 1
+        told = json.loads(ok(self.merge(here, "--json")).out)
+        assert sorted(one["run"] for one in told) == sorted(scored)
+
+    def test_what_one_lacks_keeps_no_other_from_it(self, here: Path) -> None:
+        """One lacks a shard, one has a manifest that is none; each is told, and the third is there."""
+        first, other, *_ = sorted({p.name.partition(".")[0] for p in here.glob("runs/*")})
+        shutil.rmtree(here / "runs" / f"{first}.shard-2-of-2")
+        (here / "runs" / f"{other}.shard-1-of-2" / "manifest.json").write_text("[")
+        said = self.merge(here)
+        assert said.code == 2
+        assert len(list(here.glob("runs/*/scores.json"))) == 1
+        errors = [line for line in said.err.splitlines() if line.startswith("error: ")]
+        assert errors[0].startswith(f"error: {first} lacks shard 2/2: give the command of runs/")
+        assert f"{other}.shard-1-of-2/manifest.json is not a manifest" in errors[1]
+        assert len(errors) == 2
+        assert said.out.count("run: ") == 1
+        told = self.merge(here, "--json")
+        assert (told.code, len(json.loads(told.out))) == (2, 1)
 
 
 class TestFaults:
@@ -329,7 +400,7 @@ class TestFaults:
 
     def test_choices_alone_merge_without_a_judge(self, hub: str, tmp_path: Path) -> None:
         for number in (1, 2):
-            words = small("--tasks", "bfpo_ethics_cm", "--shard", f"{number}/2")
+            words = small("--shard", f"{number}/2", tasks="bfpo_ethics_cm")
             ok(command(*words, cwd=tmp_path))
         ok(command("runs", "merge", *map(str, shards_of(tmp_path)), cwd=tmp_path))
         assert json.loads((run_of(tmp_path) / "scores.json").read_text())["judges"] == []
@@ -344,7 +415,7 @@ class TestFaults:
         self, hub: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A judge's model, too large for where the shards are merged, has said all that it had to."""
-        words = small("--limit", "1", "--tasks", "bfpo_advbench", "--max-new-tokens", "4")
+        words = small("--limit", "1", "--max-new-tokens", "4", tasks="bfpo_advbench")
         judge = ("--engine", "transformers", "--judge", f"yesno={REFUSER}")
         assert command(*words, *judge, "--shard", "1/1", cwd=tmp_path).code == 0
         [shard] = tmp_path.glob("runs/*.shard-*")
@@ -381,7 +452,7 @@ class TestProcesses:
             "12",
         )
         words = ("run", "--model", STORIES, "--limit", "40", "--tasks", "bfpo_advbench", *slow)
-        killed(*words, "--shard", "1/2", cwd=tmp_path)
+        killed(*words, "--shard", "1/2", cwd=tmp_path, responses=2)
         both = [start(*words, "--shard", f"{n}/2", cwd=tmp_path) for n in (1, 2)]
         for one in both:
             _, err = one.communicate(timeout=500)
@@ -429,23 +500,3 @@ def ok_shell(script: str, *arguments: str, cwd: Path, **variables: str) -> None:
         timeout=500,
     )
     assert done.returncode == 0, done.stderr
-
-
-def killed(*words: str, cwd: Path) -> None:
-    """Start the command, and SIGKILL all of it when some responses are stored."""
-    running = start(*words, cwd=cwd)
-    others: list[psutil.Process] = []
-    try:
-        while running.poll() is None:
-            found = list(cwd.glob("runs/*/responses.jsonl"))
-            if found and found[0].read_bytes().count(b"\n") >= 2:
-                break
-            time.sleep(0.002)
-    finally:
-        with suppress(psutil.NoSuchProcess):
-            others = psutil.Process(running.pid).children(recursive=True)
-        with suppress(ProcessLookupError):
-            os.killpg(running.pid, signal.SIGKILL)
-        running.communicate()
-        # The stage has a session of its own, and goes on until its watcher ends it
-        psutil.wait_procs(others, timeout=30)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from bfpo_bench.api.party import Party
-from bfpo_bench.errors import UserError
+from bfpo_bench.errors import UserError, first_line
 
 EXAMPLE = "http://127.0.0.1:8000/v1"
 
@@ -27,3 +27,10 @@ def check_address(url: str, party: Party) -> None:
         )
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise UserError(f"{party.address} {url!r} is none: give one like {EXAMPLE}.")
+
+
+def not_askable(url: str, party: Party, error: Exception) -> UserError:
+    """For a URL that httpx makes nothing of, which it says only when it is asked."""
+    return UserError(
+        f"{party.address} {url} cannot be asked ({first_line(error)}): give one like {EXAMPLE}."
+    )

@@ -13,7 +13,6 @@ from bfpo_bench.api.key import Key
 from bfpo_bench.api.party import Party
 from bfpo_bench.errors import UserError
 
-_AGAIN = (408, 409, 425, 429)
 _TOO_MANY = (429, 503, 529)
 _SHOWN = 300
 """Characters of a server's message that are repeated."""
@@ -37,6 +36,11 @@ _NO_MODEL = re.compile(
     re.I,
 )
 _UNSUPPORTED = ("unsupported_parameter", "unsupported_value", "unknown_parameter")
+
+
+def may_pass(status: int) -> bool:
+    """Whether the same request may well be answered later. A 501 stays: the server has no such thing."""
+    return status in (408, 409, 425, 429) or (status >= 500 and status != 501)
 
 
 class Transient(Exception):
@@ -120,12 +124,13 @@ def _retry_after(value: str | None) -> float | None:
 
 
 def meaning(
-    failure: Failure, party: Party, url: str, model: str, *, answered: bool
+    failure: Failure, party: Party, url: str, model: str, *, answered: bool, fitted: bool = False
 ) -> Transient | Unanswered | UserError:
     """What to do about a failure; the URL and the model are named where the user must change one.
 
     `answered`: whether the server has ever replied. A 403 is the key's only before that: later, it
-    is more likely about one text (a firewall, a moderation).
+    is more likely about one text (a firewall, a moderation). `fitted`: the prompt was cut to what the
+    model can hold, and one that is too long is so for this server alone.
     """
     status, said = failure.status, failure.message
     quoted = f"{status}, {said!r}" if said else str(status)
@@ -140,7 +145,7 @@ def meaning(
         return UserError(
             f"{party.opening} server {url} wants to be paid ({quoted}): add credit there."
         )
-    if status in _AGAIN or status >= 500:
+    if may_pass(status):
         return Transient(
             f"it replied with {quoted}",
             retry_after=failure.retry_after,
@@ -151,7 +156,7 @@ def meaning(
     if status == 403:
         return Unanswered(f"{party.server} forbade the request (403)", fault=True)
     if _TOO_LONG.search(said) or status == 413:
-        return Unanswered(f"{party.server} did not take the prompt ({quoted})", fault=False)
+        return Unanswered(f"{party.server} did not take the prompt ({quoted})", fault=fitted)
     if status in (404, 405) or status < 400 or _names_no_model(failure):
         return UserError(
             f"{party.opening} server {url} has no model {model} to {party.use} ({quoted}): name one "

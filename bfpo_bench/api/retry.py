@@ -40,9 +40,15 @@ def retrying(
 def pause(patience: Patience, attempt: int, retry_after: float | None) -> float:
     """Seconds to wait after attempt 1, 2, ...: see Patience. The draw keeps requests that failed
     together from coming back together."""
-    longest = patience.longest_wait
-    backed_off = min(longest, patience.first_wait * 2 ** (attempt - 1))
-    return min(longest, retry_after or 0.0) + backed_off * random.uniform(0.5, 1.0)
+    most = patience.longest_wait
+    backed_off = min(most, patience.first_wait * 2 ** (attempt - 1))
+    return min(most, retry_after or 0.0) + backed_off * random.uniform(0.5, 1.0)
+
+
+def longest(patience: Patience) -> float:
+    """Seconds that all attempts wait at most, together."""
+    waits = (patience.first_wait * 2**n for n in range(patience.attempts - 1))
+    return sum(min(patience.longest_wait, wait) for wait in waits)
 
 
 def _error(state: RetryCallState) -> Transient:

@@ -31,11 +31,11 @@ class GenerationRequest:
 @dataclass(frozen=True)
 class Told:
     """What a server that gives no token ids says in their place: the text, and how many tokens went in
-    and came out, by its own count."""
+    and came out, by its own count; None where it tells none."""
 
     text: str
-    prompt_tokens: int
-    response_tokens: int
+    prompt_tokens: int | None
+    response_tokens: int | None
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,14 @@ class Likelihood:
 
 @dataclass(frozen=True)
 class Failure:
-    """The engine fails on this one request, also when it is asked alone; `reason` is one line."""
+    """The engine fails on this one request, also when it is asked alone; `reason` is one line.
+
+    `fault`: the world's and not the request's (a server that gives no answer, say), so that the same
+    command asks again.
+    """
 
     reason: str
+    fault: bool = False
 
 
 def check_finite(logprob: float) -> None:
@@ -104,13 +109,23 @@ class Remote:
 
 
 @dataclass(frozen=True)
+class BiasFile:
+    """What decoding subtracts from the logits of a response's first positions: an absolute path, and
+    the hash of the tensor there. See `steering`."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True)
 class ModelFiles:
     """A model on this disk: what every engine is built from.
 
     `context` is the number of tokens a forward pass may hold; `stop_tokens` end a generation.
     For an engine that asks servers the folder has no weights, and none at all for a hosted model.
     `remote_code`: code of the model's own may run. `pickle`: its weights are PyTorch pickles, which
-    the user allowed; otherwise nothing but safetensors may be read.
+    the user allowed; otherwise nothing but safetensors may be read. `bias` is for generation alone:
+    log-probabilities are the model's own.
     """
 
     folder: str
@@ -122,6 +137,7 @@ class ModelFiles:
     remote_code: bool = False
     pickle: bool = False
     remote: Remote = field(default_factory=Remote)
+    bias: BiasFile | None = None
 
 
 class Engine(Protocol):

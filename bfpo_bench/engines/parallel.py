@@ -6,7 +6,7 @@ other in every layer. So a copy gets the fewest devices that hold it with a cach
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,17 +88,22 @@ class Split:
             f"about {_gib(e.weights)} GiB of weights, {_gib(e.cache)} GiB of cache and "
             f"{_gib(e.besides)} GiB besides"
         )
+        sizes = self._sizes()
         if self.cpu:
-            told = f"{amounts}, of {_gib(self.memory)} GiB of memory free"
+            told = f"{sizes}{amounts}, of {_gib(self.memory)} GiB of memory free"
         else:
-            told = f"{self.devices} x {_gib(self.memory)} GiB: {self._over(amounts)}"
+            each = " on each" if sizes else ""
+            told = f"{self.devices} x {_gib(self.memory)} GiB: {sizes}{amounts}{each}"
         return f"{told} ({self.reason})" if self.reason else told
 
-    def _over(self, amounts: str) -> str:
-        if self.devices == 1:
-            return amounts
+    def _sizes(self) -> str:
+        """Empty where there is one device and one part."""
+        parts = self.tensor * self.pipeline * self.data
+        if parts == 1 and self.devices == 1:
+            return ""
         pipeline = f"pipeline {self.pipeline}, " if self.pipeline > 1 else ""
-        return f"tensor {self.tensor}, {pipeline}data {self.data}: {amounts} on each"
+        processes = f" in {parts} processes" if self.cpu else ""
+        return f"tensor {self.tensor}, {pipeline}data {self.data}{processes}: "
 
 
 def _gib(amount: float) -> str:
@@ -131,22 +136,33 @@ def expected(need: Need, tensor: int, pipeline: int) -> Expected:
     return Expected(need.weights / (tensor * pipeline), need.cache(tensor, pipeline))
 
 
-def choose_split(name: str, need: Need, devices: Sequence[float], share: float = SHARE) -> Split:
-    """How vLLM shall run the model `name` on `devices` (GiB of memory each).
+def choose_split(
+    name: str,
+    need: Need,
+    devices: Sequence[float],
+    share: float = SHARE,
+    pipelines: Callable[[], bool] = lambda: True,
+) -> Split:
+    """How vLLM shall run the model `name` on `devices` (GiB of memory each). Whether `pipelines` of it
+    are possible is asked only where nothing else holds it.
 
     Raises UserError where not even one request of full length fits, with the number of such devices
     that would hold it.
     """
     memory, count = min(devices), len(devices)
     room = share * memory
-    for tensor, pipeline in _ways(need.shape, count):
+    ways = _ways(need.shape, count, stages=1)
+    if count > 1 and not any(expected(need, *way).total <= room for way in ways) and pipelines():
+        ways = _ways(need.shape, count, stages=count)
+    for tensor, pipeline in ways:
         found = expected(need, tensor, pipeline)
         if found.total <= room:
             data = count // (tensor * pipeline)
             return Split(tensor, pipeline, data, count, memory, found, fits=True)
-    least = [w for w in _ways(need.shape, count) if _least(need, *w) <= room]
+    least = [w for w in ways if _least(need, *w) <= room]
     if not least and need.exact:
-        raise UserError(_too_large(name, need, count, memory, share))
+        more = least_devices(need, memory, share, pipelines)
+        raise UserError(_too_large(name, need, count, memory, more))
     # The most room of all: the ways with most devices
     tensor, pipeline = max(least or [(1, 1)], key=lambda way: (way[0] * way[1], way[0]))
     found = expected(need, tensor, pipeline)
@@ -160,26 +176,33 @@ def _least(need: Need, tensor: int, pipeline: int) -> float:
     return need.weights / (tensor * pipeline) + need.cache(tensor, pipeline, 1) + BESIDES
 
 
-def _ways(shape: Shape, count: int) -> Iterator[tuple[int, int]]:
-    """(tensor, pipeline) for at most `count` devices, the first that fits being the best: no
-    pipeline before one, no idle device before one, few devices before many."""
+def _ways(shape: Shape, count: int, stages: int) -> list[tuple[int, int]]:
+    """(tensor, pipeline) for at most `count` devices and so many stages, the first that fits being the
+    best: no pipeline before one, no idle device before one, few devices before many."""
     found = [
         (tensor, pipeline)
         for tensor in range(1, count + 1)
         if shape.divides(tensor)
-        for pipeline in range(1, min(count // tensor, shape.layers) + 1)
+        for pipeline in range(1, min(count // tensor, shape.layers, stages) + 1)
     ]
-    return iter(sorted(found, key=lambda w: (w[1] > 1, count % (w[0] * w[1]) > 0, w[0] * w[1])))
+    return sorted(found, key=lambda w: (w[1] > 1, count % (w[0] * w[1]) > 0, w[0] * w[1]))
 
 
-def least_devices(need: Need, memory: float, share: float = SHARE) -> tuple[int, int] | None:
+def least_devices(
+    need: Need,
+    memory: float,
+    share: float = SHARE,
+    pipelines: Callable[[], bool] = lambda: True,
+) -> tuple[int, int] | None:
     """(tensor, pipeline) over few devices of `memory` GiB that hold one request of full length: within
     a machine as few as can be, else whole machines; None where none do."""
     tensors = [t for t in range(1, WITHIN_NODE + 1) if need.shape.divides(t)]
     within = [(tensor, 1) for tensor in tensors]
     machines = [(max(tensors), pipeline) for pipeline in range(2, need.shape.layers + 1)]
-    fitting = (way for way in within + machines if _least(need, *way) <= share * memory)
-    return next(fitting, None)
+    for way in within + machines:
+        if _least(need, *way) <= share * memory:
+            return way if way[1] == 1 or pipelines() else None
+    return None
 
 
 def room_for_weights(devices: Sequence[float]) -> str:
@@ -190,10 +213,11 @@ def room_for_weights(devices: Sequence[float]) -> str:
     return f"{_gib(room)} GiB for weights and cache{over}: {parameters:.0f} B parameters in 16 bits"
 
 
-def _too_large(name: str, need: Need, count: int, memory: float, share: float) -> str:
+def _too_large(
+    name: str, need: Need, count: int, memory: float, least: tuple[int, int] | None
+) -> str:
     here = f"{count} x {memory:.0f} GiB" if count > 1 else f"a device of {memory:.0f} GiB"
     told = f"{name} has about {_gib(need.weights)} GiB of weights and does not fit on {here}"
-    least = least_devices(need, memory, share)
     if least is None:
         return f"{told}, nor on more such devices: take larger ones, or a quantised model."
     devices = least[0] * least[1]
@@ -225,5 +249,6 @@ def cpu_split(name: str, need: Need, free: float, arguments: Mapping[str, Any]) 
     found = Expected(weights, cache)
     fits = found.total <= free
     asked = any(size in arguments for size in SIZES)
-    reason = "" if fits else "that is more than is free"
+    reasons = ["as asked"] * asked + ["that is more than is free"] * (not fits)
+    reason = ", and ".join(reasons)
     return Split(tensor, pipeline, data, 1, free, found, fits, reason, asked, cpu=True)

@@ -11,6 +11,7 @@ import psutil
 from bfpo_bench.engines.footprint import GIB, shape_of
 from bfpo_bench.engines.parallel import Need, Split, choose_split, cpu_split, need_of
 from bfpo_bench.engines.parallel_asked import asked_share, asked_split, check_sizes
+from bfpo_bench.engines.pipelines import has_pipelines
 
 if TYPE_CHECKING:
     from bfpo_bench.engines.probe import VllmProbe
@@ -47,13 +48,22 @@ def placed(
     need = need_of(subject.config, subject.weight_bytes(), context, given, dtype)
     if need is None:
         return choice
-    split = _split(subject.name, need, probe, given)
+    split = _split(subject, need, probe, given)
     return replace(choice, split=split if copies else replace(split, data=1))
 
 
-def _split(name: str, need: Need, probe: VllmProbe, given: Mapping[str, Any]) -> Split:
+def _split(subject: Subject, need: Need, probe: VllmProbe, given: Mapping[str, Any]) -> Split:
     if probe.platform == "cpu":
-        return cpu_split(name, need, psutil.virtual_memory().available / GIB, given)
+        return cpu_split(subject.name, need, psutil.virtual_memory().available / GIB, given)
     share = asked_share(given)
     asked = asked_split(given, need, probe.devices, share)
-    return asked or choose_split(name, need, probe.devices, share)
+    if asked is not None:
+        return asked
+    named = subject.config.get("architectures") or []
+    # vLLM takes the first that it knows
+    mine = next((name for name in named if name in probe.architectures), None)
+
+    def pipelines() -> bool:
+        return mine is not None and has_pipelines(mine)
+
+    return choose_split(subject.name, need, probe.devices, share, pipelines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,14 +36,19 @@ def model_context(config: dict[str, Any], tokenizer: Any, cap: int) -> int:
     Looked up as lm-eval 0.4.13 does (`lm_eval.models.utils.resolve_max_length`): the text model's
     n_positions, max_position_embeddings or n_ctx, then the tokenizer's model_max_length, then 2048.
     """
-    text = config.get("text_config") or config
-    for key in ("n_positions", "max_position_embeddings", "n_ctx"):
-        if text.get(key) is not None:
-            return min(int(text[key]), cap)
+    if (stated := stated_context(config)) is not None:
+        return min(stated, cap)
     length = getattr(tokenizer, "model_max_length", None)
     if length is not None and length < 10**18:
         return min(int(length), cap)
     return min(2048, cap)
+
+
+def stated_context(config: Mapping[str, Any]) -> int | None:
+    """What config.json says of a model's context; None where it says nothing."""
+    text = config.get("text_config") or config
+    keys = ("n_positions", "max_position_embeddings", "n_ctx")
+    return next((int(text[key]) for key in keys if text.get(key) is not None), None)
 
 
 def fit(tokens: list[int], max_new_tokens: int, context: int) -> Prompt:
@@ -100,6 +106,25 @@ def _encode(tokenizer: Any, text: str, prefix: int | None) -> list[int]:
     if bos and text.startswith(bos):
         return tokenizer.encode(text, add_special_tokens=False)
     return tokenizer.encode(text)
+
+
+def takes_system(tokenizer: Any, template: bool) -> bool:
+    """Whether a system message reaches the model: some templates refuse one, and some leave it out.
+
+    Without a template it is text like any other; without a tokenizer the server's template is taken to
+    have a place for it, as its API does.
+    """
+    if tokenizer is None or not template:
+        return True
+    mark = "Only one of these."
+    messages = [{"role": "system", "content": mark}, {"role": "user", "content": "Which?"}]
+    try:
+        rendered = tokenizer.apply_chat_template(
+            messages, add_generation_prompt=True, tokenize=False
+        )
+    except Exception:
+        return False
+    return mark in rendered
 
 
 @dataclass(frozen=True)

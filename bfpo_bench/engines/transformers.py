@@ -21,6 +21,7 @@ from bfpo_bench.engines.forest import Forest
 from bfpo_bench.engines.isolation import answers
 from bfpo_bench.engines.loading import described, load_model
 from bfpo_bench.engines.prefix import Query
+from bfpo_bench.engines.steering.on_transformers import load_bias, subtracting
 from bfpo_bench.engines.trees import Score, TreeReader
 from bfpo_bench.errors import UserError
 
@@ -38,6 +39,7 @@ class TransformersEngine:
         self.device = model.device
         self._context = files.context
         self._stop = files.stop_tokens
+        self._bias = load_bias(files.bias, model.device)
         ceiling = int(files.arguments.get("batch_size", 64 if self.device.type == "cpu" else 256))
         self._rows = Halving(ceiling)
         self._size = RowSize.of(model)
@@ -78,7 +80,7 @@ class TransformersEngine:
         out = self._continue(
             [r.prompt for r in batch],
             max(r.max_new_tokens for r in batch),
-            logits_processor=samplers(batch),
+            logits_processor=subtracting(self._bias, width) + samplers(batch),
             stopping_criteria=budgets(batch, width),
         )
         return [

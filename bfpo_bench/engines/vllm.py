@@ -16,6 +16,11 @@ from bfpo_bench.engines.base import (
     ScoringRequest,
     check_finite,
 )
+from bfpo_bench.engines.steering.vllm_asking import (
+    bias_arguments,
+    bias_sampling,
+    set_bias_environment,
+)
 from bfpo_bench.engines.vllm_asking import (
     answer,
     generation,
@@ -41,6 +46,7 @@ class VllmEngine:
 
         self._core = core
         self._stop = list(files.stop_tokens)
+        self._bias = bias_sampling(files.bias)
         # vLLM's CPU build adds the adapter to the logits of prompt tokens with one index a request
         # where it needs one a token: right for one request, an engine death for more
         self._score_prompts = files.adapter is None or not current_platform.is_cpu()
@@ -57,9 +63,10 @@ class VllmEngine:
         # the length although no position past the model's own is ever computed.
         os.environ["VLLM_ALLOW_LONG_MAX_MODEL_LEN"] = "1"
         set_environment(files.folder, files.context + 1, files.arguments)
+        set_bias_environment(files.bias)
         from vllm.platforms import current_platform
 
-        arguments = llm_arguments(files, cpu=current_platform.is_cpu())
+        arguments = bias_arguments(files.bias, llm_arguments(files, cpu=current_platform.is_cpu()))
         if current_platform.is_cpu() and arguments["enforce_eager"]:
             # vLLM compiles the function that ranks log-probabilities all the same: half a minute
             os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
@@ -88,7 +95,9 @@ class VllmEngine:
     def generate(
         self, requests: Sequence[GenerationRequest]
     ) -> Iterator[tuple[int, Generation | Failure]]:
-        asks = (Ask(i, r.prompt, sampling(r, self._stop)) for i, r in enumerate(requests))
+        asks = (
+            Ask(i, r.prompt, sampling(r, self._stop) | self._bias) for i, r in enumerate(requests)
+        )
         for position, output in self._core.stream(asks):
             if isinstance(output, Failure):
                 yield position, output

@@ -18,6 +18,7 @@ from bfpo_bench.progress import Progress, Report
 from bfpo_bench.runs.folder import RunFolder
 from bfpo_bench.runs.jsonl import Appender
 from bfpo_bench.runs.records import Response, ResponseKey, Verdict
+from bfpo_bench.stages.counted import each_once
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,8 @@ def judge(job: JudgeJob, report: Report) -> JudgeResult:
                 else:
                     asked.append((run, response))
                     items.append(item)
-        for position, finding in findings(job.work, items, job.memory, description, report):
+        found_now = findings(job.work, items, job.memory, description, report)
+        for position, finding in each_once(found_now, len(items)):
             run, response = asked[position]
             reasons.update(_reason(finding))
             again += run.put(job, verdict_of(response, finding))
@@ -119,7 +121,8 @@ def shown(
 ) -> Item | Finding:
     """What the judge is shown of a response; or the finding where it is shown nothing."""
     if response.error is not None:
-        return Finding("unjudged", error=f"the engine failed on the prompt: {response.error}")
+        reason = f"the engine failed on the prompt: {response.error}"
+        return Finding("unjudged", error=reason, fault=response.fault)
     other = None
     if job.work.judge.spec.kind == "preference":
         found = baseline_of(response, baseline, job.references)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
+import threading
 import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -17,7 +20,7 @@ from typing import Any, TypeVar
 
 from bfpo_bench import watcher
 from bfpo_bench.errors import DISK_FAULTS, UserError, disk_sentence, first_line
-from bfpo_bench.progress import Progress, Report
+from bfpo_bench.progress import ALOUD, Progress, Report
 from bfpo_bench.stages.silence import Silence
 
 T = TypeVar("T")
@@ -172,8 +175,11 @@ def _main(
         results.close()
         watcher.watch(stage, owner.fileno())
     owner.close()
+    telling = _Telling(results)
+    for handler in (_Aloud(telling), logging.StreamHandler()):
+        logging.getLogger(ALOUD).addHandler(handler)
     try:
-        results.send(("result", target(job, _Telling(results))))
+        results.send(("result", target(job, telling)))
     except UserError as error:
         traceback.print_exc()
         results.send(("user_error", str(error)))
@@ -192,12 +198,33 @@ class _Telling:
 
     def __init__(self, results: Connection) -> None:
         self._results = results
-        self._phase: str | None = None
+        self._told = Progress("")
         self._last = 0.0
+        self._lock = threading.Lock()
 
     def __call__(self, progress: Progress) -> None:
         now = time.monotonic()
-        turned = progress.phase != self._phase or progress.done == progress.total > 0
+        turned = progress.phase != self._told.phase or progress.done == progress.total > 0
         if turned or now - self._last >= _TELL_SECONDS:
-            self._phase, self._last = progress.phase, now
+            self._told, self._last = progress, now
+            self._send(progress)
+
+    def say(self, text: str) -> None:
+        """At once, with the progress that was told last."""
+        self._send(replace(self._told, said=text))
+
+    def _send(self, progress: Progress) -> None:
+        # Other threads may have something to say
+        with self._lock:
             self._results.send(("progress", progress))
+
+
+class _Aloud(logging.Handler):
+    """What is said aloud in the stage, to its owner."""
+
+    def __init__(self, telling: _Telling) -> None:
+        super().__init__()
+        self._telling = telling
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._telling.say(record.getMessage())

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bfpo_bench.engines.base import Engine, Failure, Generation, Remote, ScoringRequest
+from bfpo_bench.defences.defence import Defence
+from bfpo_bench.engines.base import BiasFile, Engine, Failure, Generation, Remote, ScoringRequest
+from bfpo_bench.engines.events import beginning, opening
 from bfpo_bench.engines.select import load_engine
 from bfpo_bench.engines.subject import Subject
 from bfpo_bench.engines.subject_files import tokenizer_and_files
@@ -21,6 +23,8 @@ from bfpo_bench.runs.jsonl import Appender
 from bfpo_bench.runs.records import Response, StoredLikelihood
 from bfpo_bench.runs.shard import Shard
 from bfpo_bench.stages.asked import Asked, Asking, ended, generative_requests
+from bfpo_bench.stages.checked import Checked, check_counts, checked_responses
+from bfpo_bench.stages.counted import counted, each_once
 from bfpo_bench.stages.evaluate import evaluate_tasks
 from bfpo_bench.stages.seen_data import doubts, record_data
 from bfpo_bench.suite.data import DataRevision
@@ -54,11 +58,15 @@ class RespondJob:
     strict: bool = False
     remote: Remote = field(default_factory=Remote)
     shard: Shard | None = None
+    bias: BiasFile | None = None
+    defence: Defence | None = None
 
 
 @dataclass(frozen=True)
 class RespondResult:
-    """`counts` per task: documents, requests, done before, cut prompts, capped answers, empty ones.
+    """`counts` per task: documents, requests, done before, cut prompts, capped answers, empty ones,
+    prompts that the engine failed on, those of them that are asked again, tokens of the responses, and
+    responses of which nobody told how many they are.
 
     `failed` maps tasks whose data could not be used, or whose choices the engine could not score, to
     why; `warnings` are sentences for the user.
@@ -96,7 +104,7 @@ def respond(job: RespondJob, report: Report) -> RespondResult:
         job.subject, job.engine, job.context, job.arguments, job.seed, job.remote
     )
     report(Progress("encoding requests"))
-    how = Asking(job.suite, job.seed, job.chat_template, files.context)
+    how = Asking(job.suite, job.seed, job.chat_template, files.context, job.defence)
     loaded, built, scoring, asked = _requests(how, tokenizer, loaded, failed, job.shard)
     _check(job, loaded, failed)
     record_data(run, loaded, job.data)
@@ -105,20 +113,26 @@ def respond(job: RespondJob, report: Report) -> RespondResult:
     discriminative = [t for t in loaded if whole and t.spec.kind == "discriminative"]
     lap("prepare")
 
+    # A killed session may have left what was answered in it
+    run.forget_faults()
     done = {s.key for s in run.likelihoods()}
-    answered = {r.key for r in run.responses()}
+    answered = {r.key for r in run.responses() if not r.fault}
     todo_choices = [i for i, c in enumerate(built) if c.key not in done]
     todo_asked = [a for a in asked if (a.task, a.doc_id, 0) not in answered]
     description: dict[str, Any] = {}
     if todo_choices or todo_asked:
-        report(Progress(f"loading the model into {job.engine}"))
-        engine = load_engine(job.engine, files)
+        report(Progress(opening(job.engine)))
+        engine = load_engine(job.engine, replace(files, bias=job.bias))
         description = engine.describe()
         lap("load")
         broken = _score(run, engine, built, scoring, todo_choices, report)
         failed |= broken
         lap("loglikelihoods")
-        generate_responses(run, engine, tokenizer, todo_asked, report)
+        if job.defence is not None and job.defence.checks is not None:
+            through = Checked(run, engine, tokenizer, how, job.defence, _response)
+            checked_responses(through, todo_asked, report)
+        else:
+            generate_responses(run, engine, tokenizer, todo_asked, report)
         lap("generate")
         # Once more: batches may have got smaller on the way
         description = engine.describe()
@@ -131,7 +145,7 @@ def respond(job: RespondJob, report: Report) -> RespondResult:
     _check(job, loaded, failed)
     resumed = Counter(k[0] for k in done) + Counter(k[0] for k in answered)
     return RespondResult(
-        counts=_counts(run, [_part(t, job.shard) for t in loaded], resumed),
+        counts=check_counts(run, counted(run, [_part(t, job.shard) for t in loaded], resumed)),
         engine=description,
         seconds=seconds,
         failed=failed,
@@ -152,9 +166,9 @@ def _score(
     if not todo:
         return broken
     phase, total = "log-likelihoods", len(todo)
-    report(Progress(phase, 0, total))
+    report(beginning(engine, phase, total))
     with Appender(run.likelihoods_file) as file:
-        results = engine.loglikelihoods([scoring[i][0] for i in todo])
+        results = each_once(engine.loglikelihoods([scoring[i][0] for i in todo]), total)
         for done, (position, likelihood) in enumerate(results, 1):
             choice, cut = built[todo[position]], scoring[todo[position]][1]
             if isinstance(likelihood, Failure):
@@ -184,20 +198,24 @@ def generate_responses(
     if not todo:
         return
     phase, total = "responses", len(todo)
-    report(Progress(phase, 0, total))
-    with Appender(run.responses_file) as file:
-        results = engine.generate([a.request for a in todo])
-        for done, (position, generation) in enumerate(results, 1):
-            file.append(_response(todo[position], generation, engine.name, tokenizer).dump())
-            report(Progress(phase, done, total))
+    report(beginning(engine, phase, total))
+    try:
+        with Appender(run.responses_file) as file:
+            results = each_once(engine.generate([a.request for a in todo]), total)
+            for done, (position, generation) in enumerate(results, 1):
+                file.append(_response(todo[position], generation, engine.name, tokenizer).dump())
+                report(Progress(phase, done, total))
+    finally:
+        run.forget_faults()
 
 
 def _response(asked: Asked, given: Generation | Failure, engine: str, tokenizer: Any) -> Response:
     """What is stored of an answer, or of a prompt that the engine fails on."""
-    told, finish, tokens, error = "", "error", 0, None
-    prompt_tokens = len(asked.request.prompt)
+    told, finish, error, fault = "", "error", None, False
+    tokens: int | None = 0
+    prompt_tokens = None if asked.request.messages else len(asked.request.prompt)
     if isinstance(given, Failure):
-        error = given.reason
+        error, fault = given.reason, given.fault
     else:
         whole = (
             tokenizer.decode(given.tokens, skip_special_tokens=True)
@@ -209,6 +227,8 @@ def _response(asked: Asked, given: Generation | Failure, engine: str, tokenizer:
         tokens = len(given.tokens)
         if given.told is not None:
             prompt_tokens, tokens = given.told.prompt_tokens, given.told.response_tokens
+        if tokens is None and tokenizer is not None:
+            tokens = len(tokenizer.encode(whole, add_special_tokens=False))
     return Response(
         task=asked.task,
         doc_id=asked.doc_id,
@@ -224,7 +244,9 @@ def _response(asked: Asked, given: Generation | Failure, engine: str, tokenizer:
         capped=asked.capped,
         reasoning_open=asked.reasoning_open,
         document=asked.document,
+        started=asked.started,
         error=error,
+        fault=fault,
     )
 
 
@@ -274,27 +296,3 @@ def _requests(
         name = lost[0].spec.name
         raise UserError(failed[name].removeprefix(f"Task {name}: "))
     return usable, built, scoring, asked
-
-
-def _counts(
-    run: RunFolder, loaded: Sequence[LoadedTask], resumed: Counter[str]
-) -> dict[str, dict[str, int]]:
-    counts: dict[str, Counter[str]] = {
-        t.spec.name: Counter(documents=len(t.doc_ids)) for t in loaded
-    }
-    for name, count in counts.items():
-        count["done_before"] = resumed[name]
-    for likelihood in run.likelihoods():
-        if likelihood.task in counts:
-            counts[likelihood.task].update(requests=1, prompts_cut=int(likelihood.cut > 0))
-    for response in run.responses():
-        if response.task in counts:
-            counts[response.task].update(
-                requests=1,
-                prompts_cut=int(response.prompt_cut > 0),
-                answers_capped=int(response.capped),
-                answers_empty=int(not response.response.strip() and response.error is None),
-                failed=int(response.error is not None),
-                response_tokens=response.response_tokens,
-            )
-    return {name: dict(count) for name, count in counts.items()}

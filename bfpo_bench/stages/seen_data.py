@@ -44,7 +44,7 @@ def record_data(
             fingerprint=task.fingerprint,
             documents=len(task.doc_ids),
             available=task.available,
-            expected=task.spec.documents,
+            expected=(task.available if task.spec.documents_estimated else task.spec.documents),
             rows=task.observed.rows if task.observed else None,
             columns_sha256=task.observed.sha256 if task.observed else None,
             drift=task.drift,

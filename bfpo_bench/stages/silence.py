@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from bfpo_bench.progress import Progress
 
@@ -30,8 +31,9 @@ class Silence:
         return self._seconds * (1 if self._last.done else BEFORE_THE_FIRST)
 
     def heard(self, progress: Progress) -> None:
-        if progress != self._last:
-            self._last, self._lasted = progress, 0.0
+        # Words are no progress
+        if replace(progress, said="") != self._last:
+            self._last, self._lasted = replace(progress, said=""), 0.0
 
     def lasts(self, seconds: float) -> bool:
         """Whether it is too long after `seconds` more."""

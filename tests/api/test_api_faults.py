@@ -12,7 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bfpo_bench.api.faults import Transient, Unanswered, meaning, read_failure
+from bfpo_bench.api.faults import (
+    Transient,
+    Unanswered,
+    may_pass,
+    meaning,
+    read_failure,
+)
 from bfpo_bench.api.key import Key
 from bfpo_bench.engines.server.party import SUBJECT
 from bfpo_bench.errors import UserError
@@ -157,3 +163,13 @@ def test_a_server_that_has_too_much_to_do_says_so(status: int, pushed_back: bool
     found = meaning(failure(status, ""), SUBJECT, "u", "m", answered=True)
     assert isinstance(found, Transient)
     assert found.pushed_back == pushed_back
+
+
+def test_what_a_server_cannot_do_it_will_not_do_later() -> None:
+    """llama.cpp says 501 of what it was not started for."""
+    assert [
+        s for s in (400, 404, 408, 409, 425, 429, 500, 501, 502, 503, 504, 529) if may_pass(s)
+    ] == [*(408, 409, 425, 429, 500, 502, 503, 504, 529)]
+    found = meaning(failure(501, ""), SUBJECT, "u", "m", answered=True)
+    assert isinstance(found, Unanswered)
+    assert found.fault

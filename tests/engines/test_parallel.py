@@ -102,6 +102,45 @@ def test_a_model_that_no_number_of_heads_divides_is_a_pipeline() -> None:
     assert "tensor 1, pipeline 2, data 2" in split.describe()
 
 
+def refuse() -> bool:
+    return False
+
+
+class TestWithoutPipelines:
+    """Where vLLM cannot run the architecture as one."""
+
+    ODD = LLAMA_70B | {"num_attention_heads": 71, "num_key_value_heads": 1, "head_dim": 64}
+    """71 heads, which nothing but 71 divides."""
+
+    def test_it_stays_on_one_device(self) -> None:
+        """128 GiB of weights: with a pipeline two of 100 GiB hold it, one holds none of it."""
+        asked = need(self.ODD, 2**37)
+        assert sizes(choose_split("a/b", asked, [100.0] * 4)) == (1, 2, 2)
+        with pytest.raises(
+            UserError, match="nor on more such devices: take larger ones, or a quan"
+        ):
+            choose_split("a/b", asked, [100.0] * 4, pipelines=refuse)
+
+    def test_few_requests_at_a_time_are_taken_before_none(self) -> None:
+        """15 + 2 GiB leave 1 of 18, and 16 requests of 160 MiB take 2.5: they fit on two, by stages."""
+        asked = need(self.ODD, 15 * 2**30)
+        assert sizes(choose_split("a/b", asked, [20.0] * 4)) == (1, 2, 2)
+        split = choose_split("a/b", asked, [20.0] * 4, pipelines=refuse)
+        assert (sizes(split), split.fits) == ((1, 1, 4), False)
+
+    def test_no_more_machines_are_named(self) -> None:
+        """The 70B on sixteen of 16 GiB would be two stages of eight: see TestTooLarge."""
+        assert least_devices(need(LLAMA_70B), 16.0, pipelines=refuse) is None
+        assert least_devices(need(LLAMA_70B), 24.0, pipelines=refuse) == (8, 1)
+
+    def test_it_is_asked_only_where_nothing_else_holds_the_model(self) -> None:
+        def asked() -> bool:
+            raise AssertionError("nobody needed to know")
+
+        assert sizes(choose_split("a/b", need(LLAMA_70B), [80.0] * 8, pipelines=asked)) == (4, 1, 2)
+        assert not choose_split("a/b", need(LLAMA_8B), [20.0], pipelines=asked).fits
+
+
 class TestTooLarge:
     def test_within_a_machine(self) -> None:
         """131 GiB over 24: eight hold 16.4 + 0.3 + 2 of 21.6, four hold nothing of the kind."""
@@ -215,6 +254,34 @@ class TestCpu:
         assert split.describe() == (
             "about 32 GiB of weights, 25 GiB of cache and 2 GiB besides, of 100 GiB of memory free"
         )
+
+    @pytest.mark.parametrize(
+        ("given", "told"),
+        [
+            # Parts of one copy: 32 GiB; a cache for each of the two, of a quarter of 200 together
+            (
+                {"tensor_parallel_size": 2},
+                "tensor 2, data 1 in 2 processes: about 32 GiB of weights, 50 GiB of cache and 2 GiB "
+                "besides, of 200 GiB of memory free (as asked)",
+            ),
+            # Two copies: 64
+            (
+                {"data_parallel_size": 2},
+                "tensor 1, data 2 in 2 processes: about 64 GiB of weights, 50 GiB of cache and 2 GiB "
+                "besides, of 200 GiB of memory free (as asked)",
+            ),
+            (
+                {"tensor_parallel_size": 2, "pipeline_parallel_size": 2},
+                "tensor 2, pipeline 2, data 1 in 4 processes: about 32 GiB of weights, 50 GiB of cache "
+                "and 2 GiB besides, of 200 GiB of memory free (as asked)",
+            ),
+        ],
+    )
+    def test_a_split_that_is_asked_for_is_told(self, given: dict[str, Any], told: str) -> None:
+        """As on GPUs, with the processes in place of the devices."""
+        found = need_of(LLAMA_8B, 2 * 8 * 2**30, CONTEXT, {}, "float32")
+        assert found is not None
+        assert cpu_split("a/b", found, 200.0, given).describe() == told
 
     def test_too_little_room_is_a_note(self) -> None:
         found = need_of(LLAMA_8B, 2 * 8 * 2**30, CONTEXT, {}, "float32")

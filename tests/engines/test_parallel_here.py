@@ -15,7 +15,7 @@ from bench import HEAD64
 from commands import command
 from model_shapes import LLAMA_8B, LLAMA_70B
 
-from bfpo_bench.engines import probe
+from bfpo_bench.engines import parallel_here, probe
 from bfpo_bench.engines.parallel_here import placed
 from bfpo_bench.engines.probe import VllmProbe
 from bfpo_bench.engines.select import EngineChoice
@@ -71,6 +71,36 @@ def test_a_smaller_share_of_the_memory_is_kept_to(here: Any) -> None:
     assert (found.split.tensor, found.split.data) == (2, 4)
 
 
+@pytest.mark.parametrize(
+    ("named", "told", "split"),
+    [
+        (["LlamaForCausalLM"], True, (1, 2, 4)),
+        (["LlamaForCausalLM"], False, (1, 1, 8)),
+        # The one that vLLM knows is asked about
+        (["Own", "LlamaForCausalLM"], True, (1, 2, 4)),
+        (["Own"], True, (1, 1, 8)),
+    ],
+)
+def test_a_pipeline_is_for_architectures_that_have_one(
+    here: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    named: list[str],
+    told: bool,
+    split: tuple[int, int, int],
+) -> None:
+    """71 heads, which only a pipeline divides: 64 GiB of weights fit on one of 80 with few requests at
+    a time, on two with 16."""
+    here(GPUS)
+    monkeypatch.setattr(
+        parallel_here, "has_pipelines", lambda name: name == "LlamaForCausalLM" and told
+    )
+    odd = {"num_attention_heads": 71, "num_key_value_heads": 2, "head_dim": 128}
+    config = LLAMA_70B | odd | {"architectures": named}
+    found = placed(VLLM, model(config, 64 * 2**30), 8192, {}).split
+    assert found is not None
+    assert (found.tensor, found.pipeline, found.data) == split
+
+
 def test_a_scorer_has_one_copy(here: Any) -> None:
     here(GPUS)
     given = {"data_parallel_size": 16}
@@ -91,7 +121,7 @@ def test_other_engines_are_left_alone() -> None:
     assert placed(choice, model(LLAMA_8B), 8192, {}) == choice
 
 
-def test_on_a_cpu_memory_is_told_and_nothing_split(
+def test_on_a_cpu_memory_is_told_and_what_is_asked(
     here: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A GPU beside vLLM's CPU build is none of its."""
@@ -100,7 +130,8 @@ def test_on_a_cpu_memory_is_told_and_nothing_split(
     monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
     found = placed(VLLM, model(LLAMA_8B), 8192, {"tensor_parallel_size": 2})
     assert found.split is not None
-    assert found.told.endswith("of 100 GiB of memory free")
+    assert "tensor 2, data 1 in 2 processes: about " in found.told
+    assert found.told.endswith("of 100 GiB of memory free (as asked)")
     assert placed(VLLM, model(LLAMA_8B), 8192, {}).arguments({}) == {}
 
 
@@ -158,3 +189,31 @@ class TestPlan:
         shown = said("--engine-arg", "tensor_parallel_size=16")
         assert shown.code == 2
         assert "does not divide the model's 8 attention heads" in shown.err
+
+    def test_another_engine_s_argument_is_refused(self, said: Any) -> None:
+        shown = said("--engine", "vllm", "--engine-arg", "workers=1")
+        assert shown.code == 2
+        assert "The vllm engine takes no --engine-arg workers: give --engine ray" in shown.err
+
+    def test_a_limit_above_the_model_s_own_context_is_told(self, said: Any) -> None:
+        """Settings are what is asked of whichever model: its row ranks with those of longer models that
+        are cut to 4096. Its own context is 512; the suite's is 8192."""
+        note = "  max_model_len=4096 cuts nothing of this model, whose own context is 512; the run's id"
+        above = said("--engine-arg", "max_model_len=4096").out
+        assert any(line.startswith(note) for line in above.splitlines())
+        for other in (
+            (),
+            ("--engine-arg", "max_model_len=256"),
+            ("--engine-arg", "max_model_len=9999"),
+        ):
+            assert "cuts nothing" not in said(*other).out
+
+    def test_what_makes_another_run(self, said: Any) -> None:
+        def run(*limit: str) -> str:
+            [planned] = json.loads(said("--json", *limit).out)["models"]
+            return str(planned["run"])
+
+        limits = [("--engine-arg", f"max_model_len={n}") for n in (8192, 99999, 4096, 256)]
+        whole, larger, above, below = [run(*limit) for limit in limits]
+        assert run() == whole == larger
+        assert len({whole, above, below}) == 3

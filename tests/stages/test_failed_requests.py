@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 from generative_runs import task
 
 from bfpo_bench.engines.base import (
@@ -30,23 +31,26 @@ MISCHIEF = task("mischief", "harmlessness/generative", prompts="harmful", judged
 
 
 class Fails:
-    """An engine that fails on every request that holds token 13."""
+    """An engine that fails on every request that holds token 13, for a `fault` of the world or not."""
 
     name = "transformers"
+
+    def __init__(self, *, fault: bool = False) -> None:
+        self.failure = Failure("a bad kernel", fault)
 
     def generate(
         self, requests: Sequence[GenerationRequest]
     ) -> Iterator[tuple[int, Generation | Failure]]:
         for position, request in enumerate(requests):
             broken = 13 in request.prompt
-            yield position, Failure("a bad kernel") if broken else Generation((1, 2), "stop")
+            yield position, self.failure if broken else Generation((1, 2), "stop")
 
     def loglikelihoods(
         self, requests: Sequence[ScoringRequest]
     ) -> Iterator[tuple[int, Likelihood | Failure]]:
         for position, request in enumerate(requests):
             broken = 13 in request.tokens
-            yield position, Failure("a bad kernel") if broken else Likelihood(-1.0, True)
+            yield position, self.failure if broken else Likelihood(-1.0, True)
 
 
 class Words:
@@ -87,6 +91,49 @@ def test_its_verdict_is_unjudged_and_not_degenerate(tmp_path: Path) -> None:
     assert verdicts[1].label == "unjudged"
     assert verdicts[1].error == "the engine failed on the prompt: a bad kernel"
     assert result.unjudged == {"the engine failed on the prompt: a bad kernel": 1}
+
+
+class TestFaultOfTheWorld:
+    """A server that gives this prompt no answer, say: not what the model does."""
+
+    @pytest.fixture
+    def run(self, tmp_path: Path) -> RunFolder:
+        run, down = RunFolder(tmp_path), Fails(fault=True)
+        todo = [asked(0, 5), asked(1, 13), asked(2, 6)]
+        respond.generate_responses(run, down, Words(), todo, silent)  # type: ignore[arg-type]
+        return run
+
+    def test_it_is_stored_as_one(self, run: RunFolder) -> None:
+        assert [(r.doc_id, r.fault) for r in run.responses()] == [(0, False), (1, True), (2, False)]
+
+    def test_so_is_its_verdict_which_is_asked_again(self, run: RunFolder) -> None:
+        job = JudgeJob(Work(load_judge("refusal")), (run.path,), frozenset({"mischief"}))
+        assert judge(job, silent).again == 1
+        assert [(v.doc_id, v.fault) for v in run.verdicts("refusal") if v.fault] == [(1, True)]
+        assert judge(job, silent).made == 1
+
+    def test_its_answer_takes_its_place(self, run: RunFolder) -> None:
+        """The other lines stay as they were, byte for byte."""
+        before = run.responses_file.read_bytes().splitlines()
+        respond.generate_responses(run, Fails(), Words(), [asked(1, 7)], silent)  # type: ignore[arg-type]
+        after = run.responses_file.read_bytes().splitlines()
+        assert after[:2] == [before[0], before[2]]
+        assert [(r.doc_id, r.error) for r in run.responses()] == [(0, None), (2, None), (1, None)]
+
+    def test_it_stands_until_there_is_an_answer(self, run: RunFolder) -> None:
+        """Failed at again, it is there once; a session that is killed in between takes nothing away."""
+        down: Any = Fails(fault=True)
+        respond.generate_responses(run, down, Words(), [asked(1, 13)], silent)
+        run.forget_faults()
+        told = [(r.doc_id, r.fault) for r in run.responses()]
+        assert sorted(told) == [(0, False), (1, True), (2, False)]
+        assert len(run.responses_file.read_bytes().splitlines()) == 3
+
+    def test_a_file_without_one_is_left_alone(self, run: RunFolder) -> None:
+        respond.generate_responses(run, Fails(), Words(), [asked(1, 7)], silent)  # type: ignore[arg-type]
+        changed = run.responses_file.stat().st_mtime_ns
+        run.forget_faults()
+        assert run.responses_file.stat().st_mtime_ns == changed
 
 
 def test_it_is_no_answer_to_compare_with(tmp_path: Path) -> None:

@@ -35,6 +35,13 @@ def test_so_does_another_phase() -> None:
     assert not silence.lasts(9)
 
 
+def test_words_are_no_progress() -> None:
+    silence = heard(10, Progress("responses", 1, 9))
+    assert not silence.lasts(9)
+    silence.heard(Progress("responses", 1, 9, "a server is away"))
+    assert silence.lasts(9)
+
+
 def test_the_same_told_again_is_no_progress() -> None:
     silence = heard(10, Progress("responses", 1, 9))
     assert not silence.lasts(9)

@@ -66,6 +66,16 @@ class TestResults:
         run_stage("respond", targets.add, (2, 3), log=log, report=report)
         assert seen == [Progress("adding", 1, 2), Progress("adding", 2, 2)]
 
+    def test_what_is_said_aloud_comes_at_once_and_stands_in_the_log(self, log: Path) -> None:
+        seen: list[Progress] = []
+        run_stage("respond", targets.speak_up, None, log=log, report=seen.append)
+        assert seen == [
+            Progress("asking", 1, 9),
+            Progress("asking", 1, 9, "somebody is away"),
+            Progress("asking", 9, 9),
+        ]
+        assert log.read_text() == "somebody is away\n"
+
     def test_the_environment_is_the_stages_alone(self, log: Path) -> None:
         environment = {"BFPO_BENCH_TEST": "word"}
         assert run(targets.read_variable, "BFPO_BENCH_TEST", log, environment=environment) == "word"

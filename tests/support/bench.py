@@ -6,9 +6,12 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 from session_folder import SESSION
 
 CACHE = SESSION / "cache"
@@ -61,3 +64,27 @@ def start(
         start_new_session=True,
         preexec_fn=hear_ctrl_c,
     )
+
+
+def killed(*arguments: str, cwd: Path, responses: int) -> bytes:
+    """The same, and SIGKILL to all of it when its only run has so many responses. Returns what is stored
+    of them: all where it was too quick."""
+
+    def stored() -> bytes:
+        return b"".join(file.read_bytes() for file in cwd.glob("runs/*/responses.jsonl"))
+
+    running = start(*arguments, cwd=cwd)
+    others: list[psutil.Process] = []
+    try:
+        while running.poll() is None and stored().count(b"\n") < responses:
+            time.sleep(0.002)
+    finally:
+        with suppress(psutil.NoSuchProcess):
+            others = psutil.Process(running.pid).children(recursive=True)
+        with suppress(ProcessLookupError):
+            os.killpg(running.pid, signal.SIGKILL)
+        said = running.communicate()[1]
+    assert running.returncode in (0, -signal.SIGKILL), said
+    # The stage has a session of its own, and goes on until its watcher ends it
+    assert psutil.wait_procs(others, timeout=30)[1] == []
+    return stored()

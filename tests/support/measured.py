@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from manifests import settings
+
 from bfpo_bench.leaderboard.report.model import BlockView
 from bfpo_bench.leaderboard.report.rows import block_views, table
 from bfpo_bench.leaderboard.rows import read_leaderboard
 from bfpo_bench.runs.folder import RunFolder
-from bfpo_bench.runs.identity import ModelIdentity, Settings
+from bfpo_bench.runs.identity import ModelIdentity
 from bfpo_bench.runs.manifest import Manifest
 from bfpo_bench.runs.training_manifest import Base, TrainingManifest
 from bfpo_bench.scoring.aggregate import CELLS
@@ -18,25 +20,6 @@ from bfpo_bench.scoring.scores import Score, Scores, TaskScore
 
 Estimate = tuple[float, float, float]
 """Value, low, high."""
-
-
-def settings(**more: Any) -> Settings:
-    fields: dict[str, Any] = {
-        "suite": "bfpo",
-        "suite_version": 2,
-        "tasks": {"bfpo_advbench": "1 00000000"},
-        "limit": None,
-        "seed": 0,
-        "temperature": 0.0,
-        "top_p": 1.0,
-        "max_new_tokens": 512,
-        "context": 8192,
-        "chat_template": True,
-        "few_shot": {},
-        "system_prompt": None,
-        "samples": {},
-    }
-    return Settings(**fields | more)
 
 
 def measured(

@@ -50,7 +50,7 @@ class Software:
     )
     """More of them than these are taken and have no effect."""
     switches: bool = True
-    """Whether `top_k`, `min_p` and `repetition_penalty` have an effect."""
+    """Whether `top_k`, `min_p` and a penalty of repetitions have an effect: nonsense is refused then."""
     completions: bool = True
     chat: bool = True
 
@@ -105,8 +105,10 @@ class OpenAIServer(JudgeServer):
             return fails(
                 404, f"The model `{asked.body['model']}` does not exist.", "model_not_found"
             )
-        if software.switches and asked.body.get("min_p", 0) > 1:
+        if software.switches and software.owner != "llamacpp" and asked.body.get("min_p", 0) > 1:
             return fails(400, "min_p must be in [0, 1]")
+        if software.owner == "llamacpp" and asked.body.get("repeat_last_n", 0) < -1:
+            return fails(400, "Error: repeat_last_n must be >= -1")
         if unwanted := [p for p in asked.body if p in self.refusing]:
             return fails(400, f"Unsupported parameter: '{unwanted[0]}'", "unsupported_parameter")
         if asked.path == "/v1/completions" and software.completions:
@@ -118,8 +120,10 @@ class OpenAIServer(JudgeServer):
     def _complete(self, body: dict[str, Any]) -> Sent:
         software = self.software
         if body.get("echo") and not software.echo:
-            return fails(400, "Only no echo is supported")
+            return fails(500, "Only no echo is supported")
         taken = {k: v for k, v in body.items() if k in software.extensions}
+        if any(type(token) is not int for token in taken.get("stop_token_ids", ())):
+            return fails(400, "stop_token_ids must be integers")
         prompt, count = body["prompt"], body.get("max_tokens", 16)
         if isinstance(prompt, str):
             prompt = list(prompt.encode())
@@ -142,6 +146,8 @@ class OpenAIServer(JudgeServer):
 
     def _chat(self, body: dict[str, Any]) -> Sent:
         """Says back what the last message said."""
+        if not body.get("messages"):
+            return fails(400, "messages must be given")
         text = body["messages"][-1]["content"]
         choice = {
             "index": 0,

@@ -32,12 +32,14 @@ def files(*urls: str, **arguments: Any) -> ModelFiles:
     return ModelFiles("none", 511, (STOP,), arguments=arguments, remote=Remote(urls, "tiny"))
 
 
-def connected(*urls: str, key: Key | None = None, **arguments: Any) -> ServerEngine:
+def connected(
+    *urls: str, key: Key | None = None, patience: Patience = QUICK, **arguments: Any
+) -> ServerEngine:
     """At once impatient: see QUICK. `arguments` as with --engine-arg."""
     key = key or Key()
     job = files(*urls, **arguments)
     found = look_at_all(urls, "tiny", key)
-    return ServerEngine(found, job, key, check_server_arguments(arguments), QUICK)
+    return ServerEngine(found, job, key, check_server_arguments(arguments), patience)
 
 
 def prompts(count: int, new: int = 4) -> list[GenerationRequest]:

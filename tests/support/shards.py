@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from manifests import MODEL, settings
+
 from bfpo_bench.runs.folder import RunFolder
-from bfpo_bench.runs.identity import ModelIdentity, Settings
 from bfpo_bench.runs.jsonl import Appender
 from bfpo_bench.runs.manifest import Manifest, ShardRequest
 from bfpo_bench.runs.parts import Needed, StoredShard
@@ -20,23 +21,8 @@ NEEDED = Needed(("talk",), ("choose",), {"refusal": frozenset({"talk"})})
 RUN = "m-1a2b3c4d"
 JUDGE = {"kind": "refusal", "version": 1}
 
-_SETTINGS = Settings(
-    suite="s",
-    suite_version=1,
-    tasks={"talk": "1 cafe", "choose": "1 cafe"},
-    limit=None,
-    seed=0,
-    temperature=0,
-    top_p=1,
-    max_new_tokens=512,
-    context=8192,
-    chat_template=True,
-    few_shot={},
-    system_prompt=None,
-    samples={},
-)
 _REQUEST = ShardRequest(
-    suite="s",
+    suite="bfpo",
     models=("m",),
     judges=(),
     judge_url=None,
@@ -87,11 +73,9 @@ def shard_folder(out: Path, shard: Shard, **changes: Any) -> StoredShard:
     fields: dict[str, Any] = {
         "format": 2,
         "run_id": RUN,
-        "model": ModelIdentity(
-            name="m", weights="w", adapter=None, tokenizer="t", chat_template=None
-        ),
+        "model": MODEL,
         "model_source": {},
-        "settings": _SETTINGS,
+        "settings": settings(tasks={"talk": "1 cafe", "choose": "1 cafe"}),
         "partial": False,
         "suite_title": "",
         "shard": str(shard),

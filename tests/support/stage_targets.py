@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bfpo_bench.errors import UserError
+from bfpo_bench.progress import ALOUD
 from bfpo_bench.stages.process import Progress, Report
 from bfpo_bench.stages.respond import RespondJob, RespondResult, respond
 
@@ -22,6 +24,12 @@ def add(job: tuple[int, int], report: Report) -> dict[str, int]:
     report(Progress("adding", 1, 2))
     report(Progress("adding", 2, 2))
     return {"sum": job[0] + job[1], "process": os.getpid()}
+
+
+def speak_up(job: Any, report: Report) -> None:
+    report(Progress("asking", 1, 9))
+    logging.getLogger(ALOUD).warning("%s is away", "somebody")
+    report(Progress("asking", 9, 9))
 
 
 def name_a_mend(job: Any, report: Report) -> None:

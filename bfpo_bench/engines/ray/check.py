@@ -3,25 +3,48 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import socket
 from collections.abc import Mapping
 from typing import Any
 
 from bfpo_bench.engines.base import Remote
+from bfpo_bench.engines.ray.here import this_machine
+from bfpo_bench.engines.ray.room import counted, shape
 from bfpo_bench.engines.select import ON_VLLM, EngineChoice
 from bfpo_bench.errors import UserError
 
 REACH_SECONDS = 10.0
+_SETTINGS = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+"""A frame of HTTP/2: no content, the type of settings, no flags, stream 0."""
 
 
-def check_ray(arguments: Mapping[str, Any], remote: Remote) -> None:
-    """Raises UserError where Ray is not installed, for arguments that it cannot work by, and for an
-    address that nothing answers at."""
+def check_joinable(address: str | None) -> None:
+    """Raises UserError where Ray is not installed, and for an address that nothing answers at."""
     if importlib.util.find_spec("ray") is None:
         raise UserError("--engine ray needs Ray: `pip install 'bfpo-bench[ray]'`.")
-    worker_arguments(arguments)
-    if remote.ray_address is not None:
-        _check_reachable(remote.ray_address)
+    if address is not None:
+        _check_reachable(address)
+
+
+def check_ray(arguments: Mapping[str, Any], remote: Remote) -> str:
+    """A clause on the workers that Ray will be asked for.
+
+    Raises UserError as `check_joinable` does, for arguments that Ray cannot work by, and for workers
+    that a Ray of this machine's own has no room for.
+    """
+    workers, rest = worker_arguments(arguments)
+    each = devices(rest)
+    check_joinable(remote.ray_address)
+    here = this_machine() if remote.ray_address is None else None
+    if here is not None:
+        found = shape([here], workers, each)
+        there, of = counted(found.workers, "worker"), counted(each, found.kind)
+        return f"{there} on this machine, of {of} each"
+    of = f"of {counted(each, 'device')} each"
+    if workers is not None:
+        return f"Ray is asked for {counted(workers, 'worker')} {of}"
+    return f"Ray is asked for workers {of}, as many as its GPUs have room for, or one without GPUs"
 
 
 def check_ray_asked(engine: str, arguments: Mapping[str, Any], address: str | None) -> None:
@@ -37,14 +60,13 @@ def check_ray_asked(engine: str, arguments: Mapping[str, Any], address: str | No
 def on_ray(
     chosen: EngineChoice, arguments: Mapping[str, Any], remote: Remote | None
 ) -> EngineChoice:
-    """A judge's engine where `--engine ray` is asked: Ray for what vLLM can serve. None: it is not.
+    """The engine of a model where `--engine ray` is asked: Ray for what vLLM can serve. None: it is not.
 
     Raises UserError as `check_ray` does.
     """
     if remote is None or chosen.name not in ON_VLLM:
         return chosen
-    check_ray(arguments, remote)
-    return EngineChoice("ray", "as asked")
+    return EngineChoice("ray", f"as asked; {check_ray(arguments, remote)}")
 
 
 def worker_arguments(arguments: Mapping[str, Any]) -> tuple[int | None, dict[str, Any]]:
@@ -85,10 +107,24 @@ def _check_reachable(address: str) -> None:
             "named (its port is 6379 unless another was asked for), on a machine of the cluster."
         )
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_SECONDS).close()
+        with socket.create_connection((host.strip("[]"), int(port)), REACH_SECONDS) as there:
+            if os.environ.get("RAY_USE_TLS", "0") == "0" and not _speaks_http2(there):
+                raise OSError(0, "what is there is no Ray")
     except OSError as error:
         raise UserError(
             f"No Ray cluster answers at --ray-address {address} "
             f"({error.strerror or 'no reply'}): see `ray status` there, or leave the option for a "
             "Ray of this machine's own."
         ) from error
+
+
+def _speaks_http2(there: socket.socket) -> bool:
+    """Whether a greeting is answered as gRPC, which Ray speaks, answers it: by a frame of settings
+    (RFC 9113, section 3.4). Raises OSError where nothing comes in time."""
+    there.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _SETTINGS)
+    said = b""
+    while len(said) < len(_SETTINGS):
+        if not (more := there.recv(len(_SETTINGS) - len(said))):
+            return False
+        said += more
+    return said[3] == _SETTINGS[3]

@@ -1,4 +1,4 @@
-"""The Ray cluster that works: one of this process's own, or one that is running. Its resources."""
+"""The Ray cluster that works: one of this process's own, or one that is running."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from threading import Thread
 from typing import Any
 
-from bfpo_bench.engines.base import Remote
-from bfpo_bench.engines.ray.check import check_ray
+from bfpo_bench.engines.ray.check import check_joinable
+from bfpo_bench.engines.ray.room import Node
 from bfpo_bench.errors import UserError, first_line
 
 CONNECT_SECONDS = 25.0
@@ -23,53 +22,6 @@ LOOK_SECONDS = 120.0
 
 STORE_BYTES = 512 * 2**20
 """Of a Ray of our own: token ids of some thousand requests are in it at a time."""
-
-
-@dataclass(frozen=True)
-class Node:
-    """A machine of the cluster that is alive."""
-
-    id: str
-    host: str
-    cpus: int
-    gpus: int
-    accelerators: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What the workers are: so many, each on so many `kind`s ("GPU" or "CPU")."""
-
-    workers: int
-    kind: str
-    each: int
-
-    @property
-    def bundles(self) -> list[dict[str, int]]:
-        """Of one worker, as Ray's placement groups are written."""
-        return [{self.kind: 1} for _ in range(self.each)]
-
-
-def capacity(nodes: Sequence[Node], kind: str, each: int) -> int:
-    """How many workers could be there at once, were the cluster empty."""
-    return sum(node.gpus if kind == "GPU" else node.cpus for node in nodes) // each
-
-
-def shape(nodes: Sequence[Node], workers: int | None, each: int) -> Shape:
-    """As many workers as there is room for on GPUs, one on a cluster without any, or as many as asked.
-
-    Raises UserError where the cluster has no room for them: Ray would wait for ever.
-    """
-    kind = "GPU" if any(node.gpus for node in nodes) else "CPU"
-    most = capacity(nodes, kind, each)
-    wanted = workers or (max(most, 1) if kind == "GPU" else 1)
-    if wanted > most:
-        there = capacity(nodes, kind, 1)
-        raise UserError(
-            f"The Ray cluster has {there} {kind}s on {len(nodes)} nodes, and {wanted} workers of "
-            f"{each} need {wanted * each}: give --engine-arg workers={max(most, 1)} or add nodes."
-        )
-    return Shape(wanted, kind, each)
 
 
 class Cluster:
@@ -84,7 +36,7 @@ class Cluster:
 
         Raises UserError where that cannot be.
         """
-        check_ray({}, Remote(ray_address=address))
+        check_joinable(address)
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
         # Read when Ray is imported: a thread that a pipeline left would join a cluster of its own accord,
         # and end this process when that cluster ends
@@ -102,10 +54,13 @@ class Cluster:
 
         A pipeline of Ray Data only lets go of its actors. One whose worker died may be held by the
         traceback of what it left, is started again for nobody, and keeps the device that the next
-        pipeline would wait for.
+        pipeline would wait for. Raises RuntimeError where the cluster is gone.
         """
         self.close()
-        self._folder = type(self).connect(self._address)._folder
+        try:
+            self._folder = type(self).connect(self._address)._folder
+        except UserError as error:
+            raise RuntimeError(f"the Ray cluster was lost: {error}") from error
 
     def nodes(self) -> list[Node]:
         """Those that are alive."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -13,8 +14,9 @@ from typing import Any, TypeVar
 
 from bfpo_bench.engines.base import Failure
 from bfpo_bench.engines.ray import rows
-from bfpo_bench.engines.ray.cluster import Cluster, Shape, capacity
+from bfpo_bench.engines.ray.cluster import Cluster
 from bfpo_bench.engines.ray.feed import Feed, Ledger
+from bfpo_bench.engines.ray.room import Shape, capacity
 from bfpo_bench.engines.vllm_core import Ask
 from bfpo_bench.errors import UserError, first_line
 
@@ -26,6 +28,8 @@ AT_ONCE = 512
 
 _LOOK_SECONDS = 30.0
 _STAGE = "vLLMEngineStage"
+_CREATION = re.compile(r"creation task|ray::.*\.__init__\(\)")
+"""What Ray says of an actor that does not come to life."""
 
 K = TypeVar("K")
 
@@ -80,7 +84,8 @@ class RayCore:
     def stream(self, asks: Iterable[Ask[K]], count: int) -> Iterator[tuple[K, Any | Failure]]:
         """Each of the `count` keys with its answer (see `rows`), or with why there is none.
 
-        Raises UserError for a model that vLLM cannot load, RuntimeError where nothing is answered.
+        Raises UserError for a model that vLLM cannot load, RuntimeError where nothing is answered, and
+        where requests were lost that no worker had.
         """
         waiting: Iterator[Ask[K]] = iter(asks)
         lost: list[Ask[K]] = []
@@ -89,8 +94,12 @@ class RayCore:
         pace = next(paces)
         left = count
         while left:
-            came, lost, fault = yield from self._pass(chain(lost, waiting), left, pace)
+            # What a pass does not come to, of those lost before as well, waits for the next
+            waiting = chain(lost, waiting)
+            there = self._alive()
+            came, lost, fault = yield from self._pass(waiting, left, pace)
             left -= came
+            died = not there <= self._alive()
             if fault is not None and not came:
                 raise fault
             if not left:
@@ -104,11 +113,15 @@ class RayCore:
                 break
         if left and left == count:
             raise RuntimeError("none of the cluster's workers lives to answer one request")
+        reason = "its worker dies of it or vLLM breaks, also when it is asked alone"
         for ask in lost:
-            yield (
-                ask.key,
-                Failure("its worker dies of it or vLLM breaks, also when it is asked alone"),
-            )
+            # What a node had that died need not be what it died of
+            yield ask.key, Failure(reason, fault=died)
+        if left != len(lost):
+            raise RuntimeError(f"the Ray cluster lost {left - len(lost)} requests on the way")
+
+    def _alive(self) -> set[str]:
+        return {node.id for node in self._cluster.nodes()}
 
     def _pass(
         self, asks: Iterator[Ask[K]], count: int, pace: Pace
@@ -249,7 +262,7 @@ def _explained(error: Exception, folder: str) -> Exception:
     if not isinstance(error, ray.exceptions.ActorDiedError | ray.exceptions.RayTaskError):
         return error
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if not any("__init__" in line or "creation task" in line for line in lines):
+    if not any(_CREATION.search(line) for line in lines):
         return error
     return UserError(
         f"vLLM cannot serve {folder} on the Ray cluster: {lines[-1]}; see the run's log, give "

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bfpo_bench.engines.ray.cluster import LOOK_SECONDS, Node, Shape
+from bfpo_bench.engines.ray.cluster import LOOK_SECONDS
+from bfpo_bench.engines.ray.room import Node, Shape
 from bfpo_bench.errors import UserError, first_line
 
 PACKAGES = ("ray", "torch", "vllm")

@@ -9,9 +9,10 @@ from typing import Any
 
 from bfpo_bench.engines.base import ModelFiles
 from bfpo_bench.engines.ray.check import devices, worker_arguments
-from bfpo_bench.engines.ray.cluster import Cluster, Node, Shape, shape
+from bfpo_bench.engines.ray.cluster import Cluster
 from bfpo_bench.engines.ray.core import Model
 from bfpo_bench.engines.ray.nodes import check_nodes, look_at
+from bfpo_bench.engines.ray.room import Node, Shape, shape
 from bfpo_bench.engines.vllm_setting import set_environment
 from bfpo_bench.errors import UserError
 

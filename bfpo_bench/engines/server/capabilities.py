@@ -28,7 +28,7 @@ class Capabilities:
     token_ids: bool = False
     """It gives the new tokens' ids back (`return_token_ids`)."""
     stop_token_ids: bool = False
-    """It ends a response at the token ids that it is told to."""
+    """It ends a response at the token ids that it is told to; where it gives none back, it reads them."""
     chat: bool = False
     """It answers messages by its own template (POST /chat/completions)."""
     echo_logprobs: bool = False
@@ -38,7 +38,7 @@ class Capabilities:
     logprob_token_ids: bool = False
     """vLLM's `logprob_token_ids` gives the log-probabilities of the tokens it names."""
     seeds: bool = False
-    """The same `seed` gives the same sampled response."""
+    """The same `seed` gives the same sampled response: for who reads it, since all are sent one."""
     sampling_switches: bool = False
     """It takes `top_k`, `min_p` and `repetition_penalty`, which its defaults may hold values of."""
     round_trip: float | None = None

@@ -16,8 +16,6 @@ from bfpo_bench.engines.server.upstream import Upstream
 from bfpo_bench.engines.server.wire import Body, Got
 from bfpo_bench.errors import UserError
 
-_FIRST_MISSES = 3
-"""Requests that the servers do not take, before they ever took one, after which all are given up."""
 _TICK = 0.001
 """Seconds by which timers may be early."""
 
@@ -45,17 +43,21 @@ class Crowd:
     def __init__(self, upstreams: Sequence[Upstream], patience: Patience) -> None:
         self.upstreams, self._patience = upstreams, patience
         self.repeated = 0
+        self.answering = False
+        """Whether they ever answered: until then one is asked at a time."""
         self.known: Ask[Any, Any] | None = None
         """A request that was answered before: whether it still is tells servers from requests."""
-        self.misses = 0
 
     @property
     def retries(self) -> int:
         """How many requests were sent again."""
         return self.repeated + sum(u.resent for u in self.upstreams)
 
-    def stream(self, asks: Iterable[Ask[K, T]]) -> Generator[tuple[K, T | Failure], None, None]:
+    def stream(
+        self, asks: Iterable[Ask[K, T]], control: Callable[[K], Ask[Any, Any]]
+    ) -> Generator[tuple[K, T | Failure], None, None]:
         """Each key with what came of it, as it comes; `asks` is read no further than there is room.
+        `control(key)` is asked in the place of a request that was answered, while none was.
 
         The first request goes alone: a wrong key, model or address shows at it. Raises UserError for
         what no further request would mend, and ServersLost when all servers are gone, after what came
@@ -63,7 +65,7 @@ class Crowd:
         """
         waiting = iter(asks)
         with asyncio.Runner() as runner:
-            stream: _Stream[K, T] = _Stream(self, self._patience, waiting)
+            stream: _Stream[K, T] = _Stream(self, self._patience, waiting, control)
             try:
                 while done := runner.run(stream.step()):
                     yield from stream.settled(done)
@@ -74,8 +76,14 @@ class Crowd:
 class _Stream(Generic[K, T]):
     """The requests under way."""
 
-    def __init__(self, crowd: Crowd, patience: Patience, waiting: Iterator[Ask[K, T]]) -> None:
-        self._crowd, self._waiting = crowd, waiting
+    def __init__(
+        self,
+        crowd: Crowd,
+        patience: Patience,
+        waiting: Iterator[Ask[K, T]],
+        control: Callable[[K], Ask[Any, Any]],
+    ) -> None:
+        self._crowd, self._waiting, self._control = crowd, waiting, control
         self._upstreams = crowd.upstreams
         # Whether a server is there is seen to by `_reached`
         self._again = retrying(patience, lambda: False, self._count)
@@ -83,6 +91,8 @@ class _Stream(Generic[K, T]):
         self._done: list[asyncio.Task[T | Failure]] = []
         self._queue: deque[asyncio.Future[None]] = deque()
         self._opened = False
+        self._proved = 0.0
+        """When the last proof that the servers answer was asked for."""
 
     def _count(self) -> None:
         self._crowd.repeated += 1
@@ -111,7 +121,7 @@ class _Stream(Generic[K, T]):
         self._progress.set()
 
     def _room(self) -> int:
-        if self._crowd.known is None:
+        if not self._crowd.answering:
             return 1
         return sum(u.level.limit for u in self._upstreams)
 
@@ -133,50 +143,69 @@ class _Stream(Generic[K, T]):
         try:
             value: T = await self._again(self._reached, ask, set())
         except Unanswered as error:
-            self._refused(error)
-            if error.fault and self._crowd.known is not None and not await self._answering():
-                raise self._lost() from None
-            return Failure(str(error))
+            if error.fault or not self._crowd.answering:
+                await self._prove(ask.key, error)
+            return Failure(str(error), fault=error.fault)
         except Transient as error:
-            if self._crowd.known is None:
-                raise self._unusable(str(error)) from None
-            if not await self._answering():
-                raise self._lost() from None
-            return Failure(f"the server gave no answer: {error}")
+            await self._prove(ask.key, error)
+            return Failure(f"the server gave no answer: {error}", fault=True)
+        self._crowd.answering = True
         if self._crowd.known is None:
             self._crowd.known = ask
         return value
 
-    async def _reached(self, ask: Ask[K, T], tried: set[Upstream]) -> T:
+    async def _reached(self, ask: Ask[K, T], tried: set[Upstream], *, proof: bool = False) -> T:
         """The answer of one server. One that is not there is no attempt: the next is asked. Who fails
         joins `tried`, and is not asked again while there are others.
 
+        One that was given up for a while is asked for a proof first, since it may fail at `ask` alone.
         Raises Transient and Unanswered of this request, UserError and ServersLost of them all.
         """
         while True:
             upstream = await self._free(tried)
-            upstream.under_way += 1
-            sent = _now()
             try:
-                got = ask.read(await upstream.post(ask.path, ask.body))
+                if upstream.closings and not proof:
+                    await self._back(upstream, self._proof(ask.key))
+                return await self._sent(upstream, ask)
             except Transient as error:
-                upstream.missed(error, _now(), sent)
                 tried.add(upstream)
-                asyncio.get_running_loop().call_at(upstream.closed_until + _TICK, self._wake)
                 if not error.unreachable:
                     raise
-                self._count()
             except Unanswered as error:
                 tried.add(upstream)
                 if not error.fault or not self._others(tried):
                     raise
-                self._count()
-            else:
-                upstream.succeeded(_now(), got.tokens)
-                return got.value
-            finally:
-                upstream.under_way -= 1
-                self._wake()
+            self._count()
+
+    async def _sent(self, upstream: Upstream, ask: Ask[K, T]) -> T:
+        upstream.under_way += 1
+        sent = _now()
+        try:
+            got = ask.read(await upstream.post(ask.path, ask.body))
+        except Transient as error:
+            upstream.missed(error, _now(), sent)
+            asyncio.get_running_loop().call_at(upstream.closed_until + _TICK, self._wake)
+            raise
+        except Unanswered as error:
+            upstream.refused(error)
+            raise
+        else:
+            upstream.succeeded(_now(), got.tokens)
+            return got.value
+        finally:
+            upstream.under_way -= 1
+            self._wake()
+
+    async def _back(self, upstream: Upstream, proof: Ask[Any, Any]) -> None:
+        """Raises Transient where a server that was given up fails at the proof as well."""
+        try:
+            await self._sent(upstream, proof)
+        except Unanswered as error:
+            if error.fault:
+                raise Transient(str(error)) from None
+
+    def _proof(self, key: K) -> Ask[Any, Any]:
+        return self._crowd.known or self._control(key)
 
     async def _free(self, tried: set[Upstream]) -> Upstream:
         """The server with most room, once there is one. Raises when all are lost."""
@@ -206,31 +235,27 @@ class _Stream(Generic[K, T]):
                 future.set_result(None)
                 room -= 1
 
-    async def _answering(self) -> bool:
-        """Whether the servers still answer what they answered before, or fail at everything now."""
+    async def _prove(self, key: K, error: Exception) -> None:
+        """That the servers answer, so that the `error` is this request's. Raises UserError and
+        ServersLost where they fail at what they answered before as well."""
+        failed = _now()
         async with self._proving:
+            if self._proved > failed:
+                return
+            asked = _now()
             try:
-                await self._again(self._reached, self._crowd.known, set())
+                await self._again(self._reached, self._proof(key), set(), proof=True)
             except (Transient, Unanswered):
-                return False
-            return True
+                raise self._lost(str(error)) from None
+            self._proved, self._crowd.answering = asked, True
 
-    def _refused(self, error: Unanswered) -> None:
-        """Raises UserError where requests were refused from the beginning on."""
-        if self._crowd.known is None:
-            self._crowd.misses += 1
-            if self._crowd.misses >= _FIRST_MISSES:
-                raise self._unusable(str(error))
-
-    def _unusable(self, reason: str) -> UserError:
-        return UserError(
-            f"The server {self._upstreams[0].url} cannot be used ({reason}): see to it, or name "
-            "another with --server."
-        )
-
-    def _lost(self) -> Exception:
-        if self._crowd.known is None:
-            return self._unusable(self._upstreams[0].failed)
+    def _lost(self, reason: str = "") -> Exception:
+        if not self._crowd.answering:
+            first = self._upstreams[0]
+            return UserError(
+                f"The server {first.url} cannot be used ({reason or first.failed}): see to it, or name "
+                "another with --server."
+            )
         named = "; ".join(f"{u.url}: {u.failed}" for u in self._upstreams)
         servers = "server does" if len(self._upstreams) == 1 else "servers do"
         return ServersLost(f"the {servers} not answer any more ({named})")

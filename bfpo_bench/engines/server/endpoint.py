@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
-from bfpo_bench.api.faults import read_failure
+from bfpo_bench.api.address import not_askable
+from bfpo_bench.api.faults import may_pass, read_failure
 from bfpo_bench.api.key import Key
 from bfpo_bench.engines.server.party import SUBJECT
 from bfpo_bench.errors import UserError, first_line
@@ -19,24 +22,37 @@ READY_SECONDS = 8.0
 """How long a server is waited for that says it is loading or busy."""
 _CONNECT_SECONDS = 8.0
 _AGAIN_SECONDS = 0.5
-_BUSY = (429, 502, 503, 504)
 _MOST_BYTES = 8 << 20
 """More than a list of models or a tiny completion takes."""
+_EVERYWHERE = frozenset(("model", "prompt", "messages", "max_tokens", "temperature"))
+"""Parameters of any request, which complaints of any kind name."""
 
 
 @dataclass(frozen=True)
 class Reply:
     """`payload` is the decoded JSON, None where it is none; `said` what the server says of a failure,
-    on one line and without the key."""
+    on one line and without the key. `named`: it fails with 500 and names a parameter that it was sent:
+    so llama.cpp refuses `echo`."""
 
     status: int
     payload: Any = None
     said: str = ""
     html: bool = False
+    named: bool = False
 
     @property
     def ok(self) -> bool:
         return self.status == 200 and isinstance(self.payload, dict)
+
+    @property
+    def refused(self) -> bool:
+        """Whether it is what was sent that the server does not take."""
+        return self.status in (400, 422) or self.named
+
+    @property
+    def busy(self) -> bool:
+        """Whether the server may answer later: it shows nothing of what it can do."""
+        return may_pass(self.status) and not self.named
 
     @property
     def quoted(self) -> str:
@@ -71,7 +87,7 @@ class Endpoint:
         """Once more while the server says that it is busy or loading, for READY_SECONDS."""
         until = time.monotonic() + READY_SECONDS
         reply = await self._ask(method, url, body)
-        while reply.status in _BUSY and time.monotonic() < until:
+        while reply.busy and time.monotonic() < until:
             await asyncio.sleep(_AGAIN_SECONDS)
             reply = await self._ask(method, url, body)
         return reply
@@ -84,12 +100,9 @@ class Endpoint:
                     held += part
                     if len(held) > _MOST_BYTES:
                         return Reply(response.status_code, said="a reply without end")
-                return self._read(response, bytes(held))
+                return self._read(response, bytes(held), body or {})
         except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
-            raise UserError(
-                f"The server {self.url} cannot be asked ({first_line(error)}): give a URL like "
-                "http://127.0.0.1:8000/v1."
-            ) from None
+            raise not_askable(self.url, SUBJECT, error) from None
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             if "WRONG_VERSION_NUMBER" in str(error):
                 raise UserError(
@@ -102,7 +115,7 @@ class Endpoint:
         except httpx.HTTPError as error:
             return Reply(0, said=f"the connection broke: {self._told(error)}")
 
-    def _read(self, response: httpx.Response, body: bytes) -> Reply:
+    def _read(self, response: httpx.Response, body: bytes, sent: dict[str, Any]) -> Reply:
         # Nothing of a reply may hold the key: versions and names of models are shown and stored
         status, text = response.status_code, self._key.redact(body.decode("utf-8", "replace"))
         payload = _decoded(text)
@@ -112,7 +125,8 @@ class Endpoint:
             raise self.refusal(status)
         if status == 402 or "insufficient_quota" in failure.code:
             raise UserError(f"The server {self.url} wants to be paid ({status}): add credit there.")
-        return Reply(status, payload, failure.message if status >= 400 else "", html)
+        named = status == 500 and _names(failure.message, sent.keys() - _EVERYWHERE)
+        return Reply(status, payload, failure.message if status >= 400 else "", html, named)
 
     def refusal(self, status: int) -> UserError:
         """The server's own words are left out: they may hold a part of the key."""
@@ -134,6 +148,10 @@ def _decoded(body: str) -> Any:
         return json.loads(body)
     except (ValueError, RecursionError):
         return None
+
+
+def _names(said: str, parameters: Iterable[str]) -> bool:
+    return any(re.search(rf"\b{re.escape(name)}\b", said) for name in parameters)
 
 
 def no_api(endpoint: Endpoint, reply: Reply) -> UserError:

@@ -20,6 +20,7 @@ from bfpo_bench.engines.base import (
 )
 from bfpo_bench.engines.server.arguments import ServerArguments, check_server_arguments
 from bfpo_bench.engines.server.capabilities import Capabilities, common
+from bfpo_bench.engines.server.control import control, control_scoring, control_step
 from bfpo_bench.engines.server.crowd import Ask, Crowd
 from bfpo_bench.engines.server.look import look_at_all
 from bfpo_bench.engines.server.needs import check_shaping
@@ -27,7 +28,7 @@ from bfpo_bench.engines.server.party import SUBJECT
 from bfpo_bench.engines.server.scoring import read_step, read_whole, step_body, whole_body
 from bfpo_bench.engines.server.upstream import Upstream
 from bfpo_bench.engines.server.wire import generation_body, read_generation
-from bfpo_bench.engines.vllm_scoring import Step, Tally, steps
+from bfpo_bench.engines.vllm_scoring import Step, StepAnswer, Tally, steps
 from bfpo_bench.errors import UserError
 
 PATIENCE = Patience(failing_attempts=5)
@@ -72,7 +73,8 @@ class ServerEngine:
         return cls(found, files, key, arguments)
 
     def describe(self) -> dict[str, Any]:
-        """`concurrency` maps the servers to the requests at once that they were found to take."""
+        """`concurrency` maps the servers to the requests at once that they were found to take, `gone`
+        those that answered no more while others did to their last failure."""
         able, upstreams = self._able, self._crowd.upstreams
         software, _, version = (able.software or "").partition(" ")
         described = {
@@ -88,6 +90,8 @@ class ServerEngine:
         }
         if left_out := sorted({name for u in upstreams for name in u.form.left_out}):
             described["left_out"] = left_out
+        if len(upstreams) > 1 and (gone := {u.url: u.failed for u in upstreams if u.gone}):
+            described["gone"] = gone
         return described
 
     def generate(
@@ -96,18 +100,20 @@ class ServerEngine:
         self._check_generation(requests)
         refused: list[tuple[int, Failure]] = []
         needed = (0 if r.messages else len(r.prompt) + r.max_new_tokens for r in requests)
+        fitting = self._fitting(enumerate(needed), refused)
         yield from self._crowd.stream(
-            Ask(
-                position,
-                _CHAT if requests[position].messages else _COMPLETIONS,
-                generation_body(self._able, requests[position], self._stop),
-                partial(
-                    read_generation, request=requests[position], stop=self._stop, key=self._key
-                ),
-            )
-            for position in self._fitting(enumerate(needed), refused)
+            (self._generation(i, requests[i]) for i in fitting),
+            lambda i: self._generation(i, control(requests[i])),
         )
         yield from refused
+
+    def _generation(self, position: int, request: GenerationRequest) -> Ask[int, Generation]:
+        return Ask(
+            position,
+            _CHAT if request.messages else _COMPLETIONS,
+            generation_body(self._able, request, self._stop),
+            partial(read_generation, request=request, stop=self._stop, key=self._key),
+        )
 
     def _check_generation(self, requests: Sequence[GenerationRequest]) -> None:
         able = self._able
@@ -136,7 +142,7 @@ class ServerEngine:
                     f"it needs {tokens} tokens and the server {self._able.url} takes {window}: "
                     f"start it with --max-model-len {tokens}"
                 )
-                refused.append((key, Failure(reason)))
+                refused.append((key, Failure(reason, fault=True)))
 
     def loglikelihoods(
         self, requests: Sequence[ScoringRequest]
@@ -160,16 +166,11 @@ class ServerEngine:
         """The last token of a continuation is never fed: a window of the context and one will do."""
         tally = Tally(requests)
         refused: list[tuple[Step, Failure]] = []
-        asks = (
-            Ask(
-                step,
-                _COMPLETIONS,
-                step_body(self._able, step),
-                partial(read_step, step=step, key=self._key),
-            )
-            for step in self._fitting(((s, len(s.prompt) + 1) for s in steps(requests)), refused)
+        fitting = self._fitting(((s, len(s.prompt) + 1) for s in steps(requests)), refused)
+        answers = self._crowd.stream(
+            (self._step(step) for step in fitting), lambda step: self._step(control_step(step))
         )
-        for step, answer in self._crowd.stream(asks):
+        for step, answer in answers:
             if isinstance(answer, Failure):
                 yield from tally.fail(step, answer)
             else:
@@ -177,21 +178,24 @@ class ServerEngine:
         for step, refusal in refused:
             yield from tally.fail(step, refusal)
 
+    def _step(self, step: Step) -> Ask[Step, StepAnswer]:
+        read = partial(read_step, step=step, key=self._key)
+        return Ask(step, _COMPLETIONS, step_body(self._able, step), read)
+
     def _whole(
         self, requests: Sequence[ScoringRequest]
     ) -> Iterator[tuple[int, Likelihood | Failure]]:
         refused: list[tuple[int, Failure]] = []
-        needed = enumerate(len(r.tokens) + 1 for r in requests)
+        fitting = self._fitting(enumerate(len(r.tokens) + 1 for r in requests), refused)
         yield from self._crowd.stream(
-            Ask(
-                position,
-                _COMPLETIONS,
-                whole_body(self._able, requests[position]),
-                partial(read_whole, request=requests[position], key=self._key),
-            )
-            for position in self._fitting(needed, refused)
+            (self._scoring(i, requests[i]) for i in fitting),
+            lambda i: self._scoring(i, control_scoring(requests[i])),
         )
         yield from refused
+
+    def _scoring(self, position: int, request: ScoringRequest) -> Ask[int, Likelihood]:
+        read = partial(read_whole, request=request, key=self._key)
+        return Ask(position, _COMPLETIONS, whole_body(self._able, request), read)
 
     def choices(
         self, requests: Sequence[ChoiceRequest]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from bfpo_bench.api.address import check_address
 from bfpo_bench.api.key import Key
@@ -94,21 +95,34 @@ async def _models(endpoint: Endpoint) -> Mapping[str, Card]:
     found = probes.cards(reply.payload) if reply.ok else None
     if found is not None:
         return found
-    if reply.status in (429, 502, 503, 504):
+    if reply.busy:
         raise UserError(
             f"The server {endpoint.url} is not ready ({reply.quoted}): wait until it has loaded its "
             "model, and give the same command again."
         )
-    if not endpoint.url.endswith("/v1"):
-        below = await endpoint.get(f"{endpoint.url}/v1/models")
-        if below.ok and probes.cards(below.payload) is not None:
-            raise UserError(
-                f"The API of the server {endpoint.url} stands one level below: give "
-                f"--server {endpoint.url}/v1."
-            )
+    if (place := await _elsewhere(endpoint)) is not None:
+        raise UserError(f"The API of the server {endpoint.url} stands at {place}: give that URL.")
     if reply.status in (404, 405) and reply.payload is not None:
         return {}
     raise no_api(endpoint, reply)
+
+
+async def _elsewhere(endpoint: Endpoint) -> str | None:
+    """Where the server's API stands instead: below the URL, above it, or below the bare host. None where
+    it is in none of these places, and where there is something to chat with at the URL itself."""
+    url, parts = endpoint.url, urlsplit(endpoint.url)
+    above = [f"{url.partition('/v1/')[0]}/v1"] if "/v1/" in url else []
+    below = [] if url.endswith("/v1") else [f"{url}/v1"]
+    places = dict.fromkeys([*below, *above, f"{parts.scheme}://{parts.netloc}/v1"])
+    places.pop(url, None)
+    here = await endpoint.post(f"{url}/chat/completions", {})
+    if here.payload is not None and here.status not in (404, 405):
+        places = dict.fromkeys(below)
+    for place in places:
+        listed = await endpoint.get(f"{place}/models")
+        if listed.ok and probes.cards(listed.payload) is not None:
+            return place
+    return None
 
 
 def _chosen(url: str, served: str, listed: Mapping[str, Card], argument: str) -> str:
@@ -124,9 +138,12 @@ def _chosen(url: str, served: str, listed: Mapping[str, Card], argument: str) ->
         )
     shown = ", ".join(shortened(name) for name in names[:_SHOWN])
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    mend = f"give {argument}={shortened(names[0])}" if len(names) == 1 else f"give {argument}=NAME"
+    name = shortened(names[0]) if len(names) == 1 else "NAME"
+    mend = f"give {argument}={name}"
     if not served:
         raise UserError(f"The server {url} has several models ({shown}{more}): {mend}.")
+    if argument != NAME:
+        mend += f"; `plan` and `run` also take --model {shortened(served)} {NAME}={name}"
     raise UserError(
         f"The server {url} has no model {shortened(served)}{nearest(served, names)}, but {shown}"
         f"{more}: {mend}."

@@ -47,9 +47,10 @@ class Looking:
         completes = probes.completes(text.payload)
         chats = probes.chats(chat.payload) or _NO_COMPLETION in chat.said
         self._check(text, chat, completes or chats)
-        told, seeds = await asyncio.gather(
+        told, seeds, switches = await asyncio.gather(
             self._of_completions(ids) if completes else _nothing(),
             self._seeds(completes) if completes or chats else _no(),
+            self._switches(completes) if completes or chats else _no(),
         )
         found = Capabilities(
             url=self._endpoint.url,
@@ -60,6 +61,7 @@ class Looking:
             completions=completes,
             chat=chats,
             seeds=seeds,
+            sampling_switches=switches,
             round_trip=self._endpoint.round_trip,
             unsaid=tuple(sorted(self._unsaid)),
         )
@@ -69,6 +71,12 @@ class Looking:
         url = self._endpoint.url
         if any_answer:
             return
+        for reply in (text, chat):
+            if reply.busy:
+                raise UserError(
+                    f"The server {url} is not ready ({reply.quoted}): wait until it has loaded its "
+                    "model, and give the same command again."
+                )
         if {"completions", "chat"} & self._unsaid:
             raise UserError(
                 f"The server {url} does not answer: one token did not come within "
@@ -78,11 +86,6 @@ class Looking:
             raise self._endpoint.refusal(403)
         if text.status == chat.status == 404:
             raise no_api(self._endpoint, chat)
-        if text.status in (429, 503) or chat.status in (429, 503):
-            raise UserError(
-                f"The server {url} is not ready ({chat.quoted}): wait, and give the same command "
-                "again."
-            )
 
     async def _of_completions(self, ids: Sequence[int]) -> dict[str, Any]:
         name = self._name
@@ -91,13 +94,9 @@ class Looking:
             self._complete("echo_logprobs", probes.echo_completion(name, ids)),
             self._complete("prompt_logprobs", probes.prompt_logprobs_completion(name, ids)),
             self._complete("logprob_token_ids", probes.named_logprobs_completion(name, ids)),
-            self._complete("sampling_switches", probes.switched_completion(name, ids)),
-            self._complete(
-                "sampling_switches", probes.switched_completion(name, ids, **probes.NONSENSE)
-            ),
         )
         (with_ids, stops), said = await asyncio.gather(self._ids_back(ids), replies)
-        plain, echo, own, named, switched, nonsense = said
+        plain, echo, own, named = said
         return {
             "token_prompts": probes.feeds(plain.payload, ids)
             or probes.feeds(with_ids.payload, ids),
@@ -106,16 +105,19 @@ class Looking:
             "echo_logprobs": probes.echoes(echo.payload, ids),
             "prompt_logprobs": probes.tells_prompt(own.payload, ids),
             "logprob_token_ids": probes.tells_named(named.payload, ids),
-            "sampling_switches": probes.completes(switched.payload)
-            and nonsense.status in (400, 422),
         }
 
     async def _ids_back(self, ids: Sequence[int]) -> tuple[Reply, bool]:
-        """A reply with the new token's id in it, and whether the server would have stopped there."""
+        """A reply with the new token's id in it, and whether the server would have stopped there. Where
+        no ids come back: whether it reads those to stop at, and refuses nonsense in their place."""
         reply = await self._complete("token_ids", probes.id_completion(self._name, ids))
         new = probes.new_ids(reply.payload)
         if not new:
-            return reply, False
+            named, nonsense = await self._both(
+                *("stop_token_ids", "/completions"),
+                *(probes.completion(self._name, ids, stop_token_ids=[s]) for s in (ids[0], "none")),
+            )
+            return reply, probes.completes(named.payload) and nonsense.refused
         body = probes.id_completion(self._name, ids, max_tokens=4, stop_token_ids=[new[0]])
         stopped = await self._complete("stop_token_ids", body)
         return reply, probes.stopped_at(stopped.payload, new[0])
@@ -123,14 +125,22 @@ class Looking:
     async def _seeds(self, completes: bool) -> bool:
         path = "/completions" if completes else "/chat/completions"
         body = (probes.sampled_completion if completes else probes.sampled_chat)(self._name)
-        first, second = await asyncio.gather(
-            *(
-                self._ask("seeds", self._endpoint.post(self._endpoint.url + path, body))
-                for _ in "12"
-            )
-        )
-        return bool(probes.said(first.payload)) and probes.said(first.payload) == probes.said(
-            second.payload
+        first, second = await self._both("seeds", path, body, body)
+        said = probes.said(first.payload)
+        return bool(said) and said == probes.said(second.payload)
+
+    async def _switches(self, completes: bool) -> bool:
+        """Whether it takes sampling that is switched off, and refuses nonsense in its place."""
+        path = "/completions" if completes else "/chat/completions"
+        plain = (probes.text_completion if completes else probes.chat)(self._name)
+        off = plain | probes.SWITCHED_OFF
+        switched, nonsense = await self._both("sampling_switches", path, off, off | probes.NONSENSE)
+        return bool(probes.choice(switched.payload)) and nonsense.refused
+
+    async def _both(self, ability: str, path: str, *bodies: probes.Body) -> Sequence[Reply]:
+        url = self._endpoint.url + path
+        return await asyncio.gather(
+            *(self._ask(ability, self._endpoint.post(url, body)) for body in bodies)
         )
 
     async def _complete(self, ability: str, body: probes.Body) -> Reply:
@@ -156,13 +166,14 @@ class Looking:
         return f"{owner} {version[:_LONGEST_VERSION]}" if isinstance(version, str) else owner
 
     async def _ask(self, ability: str, asking: Awaitable[Reply]) -> Reply:
-        """The reply, or one of status 0 where time was up: the ability is then `unsaid`."""
+        """The reply, or one of status 0 where time was up: the ability is then `unsaid`, as where the
+        server, or what stands before it, may answer later."""
         try:
             async with asyncio.timeout_at(self._until):
                 reply = await asking
         except TimeoutError:
             reply = Reply(0)
-        if reply.status in (0, 429, 503):
+        if reply.busy or reply.status == 0:
             self._unsaid.add(ability)
         return reply
 

@@ -19,6 +19,7 @@ _SAME = {
     "stop_token_ids": "stops at no token ids that it is told",
     "prompt_logprobs": "knows no prompt_logprobs",
     "echo_logprobs": "gives no log-probabilities through echo",
+    "sampling_switches": "takes no top_k, min_p and repetition_penalty",
 }
 """What answers depend on -> said of a server that has not got it."""
 
@@ -34,6 +35,7 @@ def check_chat(found: Sequence[Capabilities], kinds: Kinds) -> None:
             one, "chat", "answers no messages (POST /chat/completions)", "leave out api=chat"
         )
         check_shaping(one, chat=True)
+    _check_alike(found, "sampling_switches")
 
 
 def check_tokens(found: Sequence[Capabilities], kinds: Kinds) -> None:
@@ -48,13 +50,19 @@ def check_tokens(found: Sequence[Capabilities], kinds: Kinds) -> None:
                 f"The server {one.url} gives no log-probabilities of prompts, which "
                 f"{_needing(kinds)}: {_mend(kinds)}."
             )
+    _check_alike(found, *_SAME)
+
+
+def _check_alike(found: Sequence[Capabilities], *abilities: str) -> None:
     first = found[0]
     for one in found[1:]:
-        for ability, words in _SAME.items():
+        for ability in abilities:
             has, lacks = (first, one) if getattr(first, ability) else (one, first)
             if getattr(one, ability) != getattr(first, ability):
+                _check_said(lacks, ability)
                 raise UserError(
-                    f"The server {lacks.url} {words}, and {has.url} does: name servers that are alike."
+                    f"The server {lacks.url} {_SAME[ability]}, and {has.url} does: name servers that "
+                    "are alike."
                 )
 
 

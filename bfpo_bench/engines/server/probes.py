@@ -16,6 +16,7 @@ from typing import Any
 IDS = (40, 60, 50, 70, 80, 45, 90)
 """Tokens that the smallest vocabularies have. Any other prompt has another number of tokens."""
 TEXT = "The colours of the rainbow are"
+MESSAGES = ({"role": "user", "content": "Say hello."},)
 _SEED = 20
 _SAMPLED = {"max_tokens": 16, "temperature": 1.5, "seed": _SEED}
 
@@ -59,14 +60,11 @@ def named_logprobs_completion(model: str, ids: Sequence[int]) -> Body:
     return completion(model, ids, logprobs=1, **named)
 
 
-def switched_completion(model: str, ids: Sequence[int], **more: Any) -> Body:
-    """With the sampling that servers have defaults of switched off; `more` may set one otherwise."""
-    off = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
-    return completion(model, ids, **{**off, **more})
-
-
-NONSENSE = {"min_p": 7.0}
-"""A probability that no server takes which reads it."""
+SWITCHED_OFF = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
+"""The sampling that servers have defaults of."""
+NONSENSE = {"min_p": 7.0, "repeat_last_n": -2}
+"""A probability that no server takes which reads it. llama.cpp takes any, but reads the other number
+with it and refuses that."""
 
 
 def sampled_completion(model: str) -> Body:
@@ -74,7 +72,7 @@ def sampled_completion(model: str) -> Body:
 
 
 def chat(model: str, limit: str = "max_tokens") -> Body:
-    return {"model": model, "messages": [{"role": "user", "content": "Say hello."}], limit: 1}
+    return {"model": model, "messages": list(MESSAGES), limit: 1}
 
 
 def sampled_chat(model: str) -> Body:

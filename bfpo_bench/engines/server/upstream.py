@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 import httpx
 import msgspec
 
+from bfpo_bench.api.address import not_askable
 from bfpo_bench.api.faults import Transient, Unanswered, meaning, read_failure
 from bfpo_bench.api.key import Key
 from bfpo_bench.api.patience import Patience
-from bfpo_bench.api.retry import pause
+from bfpo_bench.api.retry import longest, pause
 from bfpo_bench.engines.server.level import Level
 from bfpo_bench.engines.server.party import SUBJECT
 from bfpo_bench.engines.server.wire import Body, Form
-from bfpo_bench.errors import UserError, first_line
+from bfpo_bench.errors import first_line
+from bfpo_bench.progress import ALOUD
+
+aloud = logging.getLogger(ALOUD)
 
 _MISSES = 8
 """Requests that fail in a row before the server gets no more for a while: it fails faster than the
@@ -22,6 +27,8 @@ others answer, and would draw all requests to itself."""
 _KEEP_ALIVE = 4.0
 """Seconds that a connection waits for its next request: uvicorn, which most servers run on, ends it
 after five."""
+_QUIET = 5.0
+"""Seconds without an answer after which it is said that a server is away: less is everyday."""
 
 
 class Upstream:
@@ -44,6 +51,8 @@ class Upstream:
         """How often in a row it was given up for a while."""
         self.closed_until = 0.0
         self._misses = 0
+        self._failing_since: float | None = None
+        self._told = False
         self._idle: list[httpx.AsyncClient] = []
         """Each with one connection: a pool of httpx looks through all of its own at every request."""
         self._trusted = httpx.create_ssl_context()
@@ -77,25 +86,58 @@ class Upstream:
         most = patience.attempts if self.answered else patience.unreachable_attempts
         return self.closings >= most
 
+    @property
+    def gone(self) -> bool:
+        """Whether it had failed for good when it was last asked, and not at a request or two."""
+        return self.closings > 0 or self._misses >= (_MISSES if self.answered else 1)
+
     def succeeded(self, now: float, tokens: int) -> None:
-        self.answered = True
-        self.closings = self._misses = 0
+        self._replied()
         self.level.answered(now, tokens)
+
+    def _replied(self) -> None:
+        if self._told:
+            aloud.warning("%s answers again", self.url)
+        self.answered, self._told, self._failing_since = True, False, None
+        self.closings = self._misses = 0
+
+    def refused(self, error: Unanswered) -> None:
+        """It did not answer a request. Where that is the request's own fault, the server is well."""
+        if not error.fault:
+            self._replied()
+            return
+        self.failed = str(error)
+        self._misses += 1
 
     def missed(self, error: Transient, now: float, sent: float) -> None:
         """A request that was sent at `sent` got no answer."""
         self.failed = str(error)
+        self._misses += 1
+        self._tell(error, now)
         if error.pushed_back or error.silent:
             self.level.pushed_back(now, sent)
         if error.pushed_back:
             wait = min(error.retry_after or 0.0, self._patience.longest_wait)
             self.closed_until = max(self.closed_until, now + wait)
             return
-        self._misses += 1
         # What was sent before it was given up says nothing new
-        if (error.unreachable or self._misses >= _MISSES) and now >= self.closed_until:
+        if (error.unreachable or self._misses >= _MISSES) and sent >= self.closed_until:
             self.closings += 1
             self.closed_until = now + pause(self._patience, self.closings, None)
+
+    def _tell(self, error: Transient, now: float) -> None:
+        """Say once that it is away, while it is waited for."""
+        self._failing_since = now if self._failing_since is None else self._failing_since
+        if self._told or now - self._failing_since < _QUIET:
+            return
+        self._told = True
+        wait = "for a while"
+        if error.unreachable:
+            wait = f"for about {longest(self._patience) / 60:.0f} minutes"
+        aloud.warning(
+            "%s does not answer (%s): it is tried again, %s where no other server answers",
+            *(self.url, self.failed, wait),
+        )
 
     async def post(self, path: str, body: Body) -> bytes:
         """The reply's body.
@@ -115,7 +157,12 @@ class Upstream:
             failure = read_failure(response.status_code, response.headers, response.text, self._key)
             other = form.after(failure, shaped)
             if other == form:
-                found = meaning(failure, SUBJECT, self.url, self._model, answered=self.answered)
+                found = meaning(
+                    *(failure, SUBJECT, self.url, self._model),
+                    # When it was looked at
+                    answered=True,
+                    fitted="prompt" in body,
+                )
                 if isinstance(found, Unanswered):
                     self.failed = str(found)
                 raise found
@@ -131,10 +178,7 @@ class Upstream:
         except TimeoutError:
             raise Transient(f"it was silent for {answering:g} seconds", silent=True) from None
         except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
-            raise UserError(
-                f"The server URL {self.url} cannot be asked ({first_line(error)}): give one like "
-                "http://127.0.0.1:8000/v1."
-            ) from None
+            raise not_askable(self.url, SUBJECT, error) from None
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             reason = f"no connection to it ({self._said(error)})"
             raise Transient(reason, unreachable=True) from None

@@ -23,14 +23,18 @@ Body = dict[str, Any]
 
 OPTIONAL = (
     *("top_p", "seed", "top_k", "min_p", "repetition_penalty"),
-    *("presence_penalty", "frequency_penalty", "temperature"),
+    *("presence_penalty", "frequency_penalty", "repeat_penalty", "temperature"),
 )
 """Parameters that a request can do without, though another answer may come of it."""
 _SWITCHED_OFF = {
     **{"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0},
     **{"presence_penalty": 0.0, "frequency_penalty": 0.0},
 }
-"""What a model's generation_config.json, or the server itself, may have other defaults of."""
+"""What a model's generation_config.json, or the server itself, may have other defaults of: llama.cpp's
+are a top_k of 40 and a min_p of 0.05, and it takes -1 for no limit, as vLLM does."""
+_LLAMA_CPP = "llamacpp"
+_ITS_OWN = {"repeat_penalty": 1.0}
+"""llama.cpp's name for the repetition penalty."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class Got(Generic[T]):
 class _Usage(msgspec.Struct):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    total_tokens: int | None = None
 
 
 class _Message(msgspec.Struct):
@@ -70,8 +75,17 @@ class Reply(msgspec.Struct, Generic[T]):
     def prompt_tokens(self) -> int | None:
         return self.usage.prompt_tokens if self.usage else None
 
-    def new_tokens(self) -> int:
-        return (self.usage.completion_tokens if self.usage else None) or 0
+    def new_tokens(self, text: str) -> int | None:
+        """None where it is not told: of a text that is there, 0 is no count."""
+        told = self.usage.completion_tokens if self.usage else None
+        return None if text and not told else told
+
+    def computed(self, text: str) -> int | None:
+        """The same with hidden reasoning, which some hosted models count in the total alone."""
+        new, usage = self.new_tokens(text), self.usage
+        if new is None or usage is None or not usage.total_tokens or not usage.prompt_tokens:
+            return new
+        return max(new, usage.total_tokens - usage.prompt_tokens)
 
 
 _GENERATED = msgspec.json.Decoder(Reply[_Choice])
@@ -84,8 +98,13 @@ def greedy(capabilities: Capabilities, prompt: Sequence[int], max_tokens: int) -
         "prompt": list(prompt),
         LIMIT: max_tokens,
         "temperature": 0.0,
-        **(_SWITCHED_OFF if capabilities.sampling_switches else {}),
+        **(_switched_off(capabilities) if capabilities.sampling_switches else {}),
     }
+
+
+def _switched_off(capabilities: Capabilities) -> Body:
+    is_llama_cpp = (capabilities.software or "").startswith(_LLAMA_CPP)
+    return {**_SWITCHED_OFF, **(_ITS_OWN if is_llama_cpp else {})}
 
 
 def generation_body(
@@ -97,7 +116,7 @@ def generation_body(
     if request.temperature or capabilities.sampling_switches:
         # Also where it is 1: llama.cpp's own default is 0.95
         body["top_p"] = request.top_p if request.temperature else 1.0
-    if capabilities.seeds:
+    if request.temperature:
         body["seed"] = request.seed
     if request.messages:
         del body["prompt"]
@@ -145,16 +164,15 @@ def read_generation(
     elif choice.text is not None and not request.messages:
         check_fed(reply, len(request.prompt))
         text = choice.text
-        if finish == "length":
-            _check_whole(reply, choice, request.max_new_tokens)
     else:
         raise Transient("its reply is no completion")
+    if finish == "length":
+        _check_whole(reply.computed(text), choice, request.max_new_tokens)
     if choice.token_ids is not None and not request.messages:
         given = _ended(choice.token_ids, stop, finish)
         return Got(given, len(choice.token_ids) + 1)
-    prompt = reply.prompt_tokens() or len(request.prompt)
-    told = Told(key.redact(text), prompt, reply.new_tokens())
-    return Got(Generation((), finish, told), told.response_tokens + 1)
+    prompt, new = reply.prompt_tokens() or len(request.prompt) or None, reply.new_tokens(text)
+    return Got(Generation((), finish, Told(key.redact(text), prompt, new)), (new or 0) + 1)
 
 
 def _finish(reason: str | None) -> FinishReason:
@@ -167,10 +185,11 @@ def _finish(reason: str | None) -> FinishReason:
     raise Transient(f"it ended the answer with {reason!r:.40}")
 
 
-def _check_whole(reply: Reply[Any], choice: _Choice, most: int) -> None:
-    """Raises Unanswered for an answer that a limit of the server's own has cut before the request's."""
-    told = reply.new_tokens() if choice.token_ids is None else len(choice.token_ids)
-    if 0 < told < most:
+def _check_whole(counted: int | None, choice: _Choice, most: int) -> None:
+    """Raises Unanswered for an answer that a limit of the server's own has cut before the request's.
+    `counted`: its tokens, as the server has them."""
+    told = counted if choice.token_ids is None else len(choice.token_ids)
+    if told is not None and told < most:
         raise Unanswered(
             f"the server cut the answer after {told} of {most} tokens: give it a longer context, or "
             "lift its limit on new tokens",

@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
-from bfpo_bench.engines.base import Failure
-from bfpo_bench.engines.ray.cluster import Cluster, Shape
+from bfpo_bench.engines.base import Failure, Remote
+from bfpo_bench.engines.ray.check import check_ray
+from bfpo_bench.engines.ray.cluster import Cluster
 from bfpo_bench.engines.ray.core import Model, Pace, RayCore
+from bfpo_bench.engines.ray.room import Shape
 from bfpo_bench.engines.vllm_core import Ask
 
 # As Cluster.connect has it, and before Ray is imported
@@ -145,6 +147,10 @@ def test_workers_that_all_die_at_once(cluster: Cluster, tmp_path: Path) -> None:
     made = core(cluster, stand_in(tmp_path))
     with pytest.raises(RuntimeError, match="none of the cluster's workers"):
         list(made.stream(asks([POISON] * 4), 4))
+
+
+def test_the_address_of_a_cluster(nodes: Any) -> None:
+    check_ray({}, Remote(ray_address=nodes.address))
 
 
 def test_a_node_that_is_lost(cluster: Cluster, nodes: Any, tmp_path: Path) -> None:

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
+from bench import HEAD64
+from commands import command
 from hypothesis import given
 from hypothesis import strategies as st
+from judge_server import JudgeServer, Sent
 
 from bfpo_bench.engines.base import Remote
+from bfpo_bench.engines.ray import check
 from bfpo_bench.engines.ray.check import (
     check_ray,
     check_ray_asked,
@@ -22,10 +29,11 @@ from bfpo_bench.engines.ray.check import (
     on_ray,
     worker_arguments,
 )
-from bfpo_bench.engines.ray.cluster import Node, Shape, shape
 from bfpo_bench.engines.ray.core import AT_ONCE, BATCH, Pace
 from bfpo_bench.engines.ray.feed import Ledger, table
+from bfpo_bench.engines.ray.here import this_machine
 from bfpo_bench.engines.ray.nodes import Seen, check_nodes, look
+from bfpo_bench.engines.ray.room import Node, Shape, shape
 from bfpo_bench.engines.ray.rows import (
     Chance,
     Generating,
@@ -46,6 +54,14 @@ GPUS = (Node("a", "10.0.0.1", 64, 8, ("H100",)), Node("b", "10.0.0.2", 64, 8, ("
 
 def asks(count: int) -> Iterator[Ask[int]]:
     return (Ask(i, (1, 2, i), {"seed": i}) for i in range(count))
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Say how many CPUs and GPUs this machine shall have."""
+    return lambda cpus, gpus: monkeypatch.setattr(
+        check, "this_machine", lambda: Node("", "127.0.0.1", cpus, gpus)
+    )
 
 
 class TestWhatIsAsked:
@@ -86,16 +102,115 @@ class TestWhatIsAsked:
             with pytest.raises(UserError, match=f"No Ray cluster answers at .*:{port}"):
                 check_ray({}, Remote(ray_address=f"127.0.0.1:{port}"))
 
+    def test_something_else_at_the_address(self) -> None:
+        """A server that was mistaken for the cluster: to join it would take Ray 25 seconds."""
+        with (
+            JudgeServer(lambda asked: Sent(404)) as other,
+            pytest.raises(UserError, match=r"\(what is there is no Ray\): see `ray status`"),
+        ):
+            check_ray({}, Remote(ray_address=f"127.0.0.1:{other.port}"))
+
+    def test_something_silent_at_the_address(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(check, "REACH_SECONDS", 0.2)
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            port = silent.getsockname()[1]
+            with pytest.raises(UserError, match=f"answers at .*:{port} .no reply"):
+                check_ray({}, Remote(ray_address=f"127.0.0.1:{port}"))
+
     def test_an_address_is_for_this_engine(self) -> None:
         check_ray_asked("vllm", {}, None)
         with pytest.raises(UserError, match="--ray-address head:6379 is for --engine ray"):
             check_ray_asked("vllm", {}, "head:6379")
 
-    def test_judges_that_vllm_can_serve_run_there(self) -> None:
+    def test_judges_that_vllm_can_serve_run_there(self, machine: Any) -> None:
+        machine(4, 0)
         vllm, other = EngineChoice("vllm", "it can"), EngineChoice("transformers", "vLLM cannot")
-        assert on_ray(vllm, {}, Remote()).name == "ray"
+        found = on_ray(vllm, {}, Remote())
+        assert found == EngineChoice("ray", "as asked; 1 worker on this machine, of 1 CPU each")
         assert on_ray(other, {}, Remote()) is other
         assert on_ray(vllm, {}, None) is vllm
+
+
+class TestThisMachine:
+    """A Ray of its own has what it has, which is known before that starts."""
+
+    @pytest.mark.parametrize(
+        ("cpus", "gpus", "given", "told"),
+        [
+            (4, 0, {}, "1 worker on this machine, of 1 CPU each"),
+            (
+                4,
+                0,
+                {"workers": 2, "tensor_parallel_size": 2},
+                "2 workers on this machine, of 2 CPUs",
+            ),
+            (64, 8, {"tensor_parallel_size": 4}, "2 workers on this machine, of 4 GPUs each"),
+        ],
+    )
+    def test_what_there_will_be(
+        self, machine: Any, cpus: int, gpus: int, given: dict[str, Any], told: str
+    ) -> None:
+        machine(cpus, gpus)
+        assert check_ray(given, Remote()).startswith(told)
+
+    @pytest.mark.parametrize(
+        ("given", "said"),
+        [
+            (
+                {"workers": 99},
+                "The Ray cluster has 2 CPUs on 1 node, and 99 workers of 1 need 99: give --engine-arg "
+                "workers=2 or add nodes.",
+            ),
+            (
+                {"tensor_parallel_size": 2, "pipeline_parallel_size": 2},
+                "The Ray cluster has 2 CPUs on 1 node, and 1 worker of 4 needs 4: give smaller sizes "
+                "(tensor_parallel_size, pipeline_parallel_size) or add nodes.",
+            ),
+        ],
+    )
+    def test_what_it_has_no_room_for(
+        self, machine: Any, hub: str, tmp_path: Path, given: dict[str, Any], said: str
+    ) -> None:
+        """`plan` and `run` say so, and nothing has begun."""
+        machine(2, 0)
+        arguments = [word for k, v in given.items() for word in ("--engine-arg", f"{k}={v}")]
+        for name in ("plan", "run"):
+            shown = command(name, "--engine", "ray", "--model", HEAD64, *arguments, cwd=tmp_path)
+            assert (shown.code, shown.error) == (2, f"error: {said}")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_cluster_is_not_joined_to_see_what_it_has(self, machine: Any) -> None:
+        """A server of gRPC without any service is enough."""
+        grpc = pytest.importorskip("grpc")
+        machine(2, 0)
+        cluster = grpc.server(ThreadPoolExecutor(1))
+        remote = Remote(ray_address=f"127.0.0.1:{cluster.add_insecure_port('127.0.0.1:0')}")
+        cluster.start()
+        given = {"workers": 99, "tensor_parallel_size": 4}
+        assert check_ray(given, remote) == "Ray is asked for 99 workers of 4 devices each"
+        assert check_ray({}, remote) == (
+            "Ray is asked for workers of 1 device each, as many as its GPUs have room for, or one "
+            "without GPUs"
+        )
+        cluster.stop(None)
+
+    def test_a_ray_that_says_it_only_when_it_runs(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(check, "this_machine", lambda: None)
+        assert check_ray({"workers": 99}, Remote()) == (
+            "Ray is asked for 99 workers of 1 device each"
+        )
+
+    @pytest.mark.long
+    def test_it_is_what_a_ray_that_runs_has(self) -> None:
+        pytest.importorskip("ray")
+        code = (
+            "from bfpo_bench.engines.ray.cluster import Cluster; c = Cluster.connect(None); "
+            "print('found', *((n.cpus, n.gpus) for n in c.nodes())); c.close()"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        here = this_machine()
+        assert here is not None
+        assert f"found {(here.cpus, here.gpus)}" in done.stdout.splitlines(), done.stderr
 
 
 class TestResources:
@@ -115,7 +230,7 @@ class TestResources:
             shape(GPUS, 2, 16)
 
     def test_a_cluster_without_anything(self) -> None:
-        with pytest.raises(UserError, match="has 0 CPUs"):
+        with pytest.raises(UserError, match=r"has 0 CPUs .* needs 1: add nodes\."):
             shape([Node("head", "10.0.0.1", 0, 0)], None, 1)
 
     def test_cores_are_shared(self) -> None:

@@ -111,7 +111,26 @@ class TestWhatItCan:
     def test_what_is_refused_is_not_there(self) -> None:
         with OpenAIServer(refusing={"return_token_ids", "ignore_eos"}) as server:
             found = look_at(server.url, "tiny", Key())
-        assert able(found) == {*ABILITIES} - {"token_ids", "stop_token_ids"}
+        assert able(found) == {*ABILITIES} - {"token_ids"}
+
+    def test_token_ids_to_stop_at_are_read_where_nonsense_is_refused(self) -> None:
+        """Of text alone nobody sees which token ended it."""
+        text = Software("sglang", "0.4", extensions=frozenset(["stop_token_ids"]))
+        with OpenAIServer(text) as server:
+            found = look_at(server.url, "tiny", Key())
+        assert (found.token_ids, found.stop_token_ids) == (False, True)
+
+    def test_switches_are_read_by_way_of_the_chat_where_there_is_no_other(
+        self, quick: None
+    ) -> None:
+        """A gateway does not let completions through for the moment: a run by messages is told of the
+        switches all the same."""
+
+        def barred(asked: Asked, real: Real) -> Sent:
+            return fails(502) if asked.path == "/v1/completions" else real(asked)
+
+        with OpenAIServer(respond=barred) as server:
+            assert look_at(server.url, "tiny", Key()).sampling_switches
 
     def test_ids_that_are_read_as_text(self) -> None:
         """A server that makes a string of the list: it has another number of tokens."""
@@ -183,6 +202,28 @@ class TestWhatItCan:
         assert found.unsaid == ("prompt_logprobs",)
         assert able(found) == {*ABILITIES} - {"prompt_logprobs"}
 
+    @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
+    def test_an_ability_that_a_busy_server_or_gateway_left_open(
+        self, status: int, quick: None
+    ) -> None:
+        """The server behind it may well have it."""
+
+        def respond(asked: Asked, real: Real) -> Sent:
+            return fails(status, "gateway") if "min_p" in asked.body else real(asked)
+
+        with OpenAIServer(respond=respond) as server:
+            found = look_at(server.url, "tiny", Key())
+        assert (found.sampling_switches, found.unsaid) == (False, ("sampling_switches",))
+
+    @pytest.mark.parametrize("sent", [fails(501), fails(500, "min_p is not known")])
+    def test_what_is_refused_for_good_is_not_left_open(self, sent: Sent) -> None:
+        def respond(asked: Asked, real: Real) -> Sent:
+            return sent if "min_p" in asked.body else real(asked)
+
+        with OpenAIServer(respond=respond) as server:
+            found = look_at(server.url, "tiny", Key())
+        assert (found.sampling_switches, found.unsaid) == (False, ())
+
     def test_several(self) -> None:
         with OpenAIServer() as one, OpenAIServer(SGLANG) as other:
             found = look_at_all([one.url, other.url], "tiny", Key())
@@ -239,6 +280,14 @@ class TestNotThere:
                 server.url
             )
 
+    @pytest.mark.parametrize("path", ["/v1/models", "/v1/completions"])
+    def test_what_stands_before_it_finds_nobody(self, path: str, quick: None) -> None:
+        def respond(asked: Asked, real: Real) -> Sent:
+            return fails(504, "no upstream") if asked.path == path else real(asked)
+
+        with OpenAIServer(replace(VLLM, chat=False), respond=respond) as server:
+            assert "is not ready (504, 'no upstream'): wait until" in refused(server.url)
+
     def test_ready_a_moment_later(self) -> None:
         def loads(asked: Asked, real: Real) -> Sent:
             return fails(503, "Loading model") if asked.number < 2 else real(asked)
@@ -288,10 +337,36 @@ class TestAnotherApi:
                 in (refused(server.url))
             )
 
-    def test_the_url_stops_short(self) -> None:
+    @pytest.mark.parametrize("path", ["", "/v2", "/v1/chat/completions", "/api"])
+    @pytest.mark.parametrize("served", ["", "tiny"])
+    def test_it_stands_at_another_path(self, path: str, served: str) -> None:
         with OpenAIServer() as server:
-            said = refused(server.url.removesuffix("/v1"))
-        assert said.endswith(f"stands one level below: give --server {server.url}.")
+            given = server.url.removesuffix("/v1") + path
+            assert refused(given, served) == (
+                f"The API of the server {given} stands at {server.url}: give that URL."
+            )
+
+    def test_it_stands_higher_up_and_not_at_the_bare_host(self) -> None:
+        def gateway(asked: Asked, real: Real) -> Sent:
+            path = asked.path.removeprefix("/gate")
+            return fails(404) if path == asked.path else real(replace(asked, path=path))
+
+        with OpenAIServer(respond=gateway) as server:
+            there = server.url.replace("/v1", "/gate/v1")
+            assert refused(f"{there}/chat/completions").endswith(
+                f"stands at {there}: give that URL."
+            )
+
+    def test_a_path_without_a_list_where_models_chat_is_one(self) -> None:
+        """Beside another API, at the bare host, which has a list."""
+
+        def beside(asked: Asked, real: Real) -> Sent:
+            path = asked.path.replace("/deep/", "/v1/")
+            return fails(404) if asked.path == "/deep/models" else real(replace(asked, path=path))
+
+        with OpenAIServer(HOSTED, respond=beside) as server:
+            found = look_at(server.url.replace("/v1", "/deep"), "tiny", Key())
+        assert (found.url[-5:], found.chat) == ("/deep", True)
 
     def test_json_of_another_kind(self) -> None:
         with OpenAIServer(respond=lambda asked, real: sends(["hello"])) as server:

@@ -31,6 +31,7 @@ ABLE = Capabilities(
     echo_logprobs=True,
     prompt_logprobs=True,
     logprob_token_ids=True,
+    sampling_switches=True,
 )
 OTHER = replace(ABLE, url="http://b/v1")
 NO_LOGPROBS = replace(ABLE, echo_logprobs=False, prompt_logprobs=False)
@@ -81,7 +82,9 @@ class TestTokens:
             "takes no token ids as prompts: ask it as a hosted model, with --engine-arg api" in said
         )
 
-    @pytest.mark.parametrize("ability", ["token_ids", "stop_token_ids", "prompt_logprobs"])
+    @pytest.mark.parametrize(
+        "ability", ["token_ids", "stop_token_ids", "prompt_logprobs", "sampling_switches"]
+    )
     def test_servers_that_differ(self, ability: str) -> None:
         """Which of the two lacks it is named, whatever their order."""
         lacking = replace(OTHER, **{ability: False})
@@ -89,6 +92,11 @@ class TestTokens:
             said = refused(lambda pair=pair: check_tokens(pair, BOTH))  # type: ignore[misc]
             assert said.startswith("The server http://b/v1 ")
             assert said.endswith(", and http://a/v1 does: name servers that are alike.")
+
+    def test_a_server_that_did_not_say_is_not_said_to_differ(self) -> None:
+        silent = replace(OTHER, prompt_logprobs=False, unsaid=("prompt_logprobs",))
+        said = refused(lambda: check_tokens([ABLE, silent], BOTH))
+        assert said.startswith("The server http://b/v1 did not say in time whether it has prompt_")
 
 
 class TestContext:
@@ -128,6 +136,15 @@ class TestChat:
         check_chat([replace(ABLE, token_ids=False, unsaid=("token_ids",))], GENERATIVE)
         busy = replace(ABLE, unsaid=("sampling_switches",))
         assert "whether it has sampling_switches" in refused(lambda: check_chat([busy], GENERATIVE))
+
+    def test_servers_that_differ(self) -> None:
+        """What switches the sampling off would go to neither."""
+        check_chat([ABLE, replace(OTHER, token_ids=False)], GENERATIVE)
+        lacking = replace(OTHER, sampling_switches=False)
+        assert refused(lambda: check_chat([ABLE, lacking], GENERATIVE)) == (
+            "The server http://b/v1 takes no top_k, min_p and repetition_penalty, and http://a/v1 "
+            "does: name servers that are alike."
+        )
 
     def test_a_server_that_does_not_chat(self) -> None:
         said = refused(lambda: check_chat([replace(ABLE, chat=False)], GENERATIVE))

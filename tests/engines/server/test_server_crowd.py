@@ -35,7 +35,7 @@ class TestSeveral:
     def test_one_dies_and_the_other_takes_its_requests(self) -> None:
         slow = lambda a, real: replace(real(a), delay=0.005)  # noqa: E731
         with OpenAIServer(respond=slow) as one, OpenAIServer(respond=slow) as other:
-            engine = connected(one.url, other.url)
+            engine, dead = connected(one.url, other.url), other.url
             found: dict[int, Generation | Failure] = {}
 
             def dies(count: int) -> None:
@@ -45,18 +45,22 @@ class TestSeveral:
             follow(engine.generate(prompts(300)), found, dies)
             other.__enter__()
         assert [found[i] for i in range(300)] == right(300)
+        [(gone, reason)] = engine.describe()["gone"].items()
+        assert (gone, reason[:20]) == (dead, "no connection to it ")
 
     def test_one_that_fails_at_everything_does_not_draw_all_requests_to_itself(self) -> None:
-        """It fails at once, so it always has room: after eight in a row it gets one now and then."""
+        """It fails at once, so it always has room: after eight in a row it gets one now and then, which
+        is the first one that was answered, number 0."""
         respond = lambda a, real: fails(500, "x") if number_of(a) >= 0 else real(a)  # noqa: E731
         slow = lambda a, real: replace(real(a), delay=0.01)  # noqa: E731
         with OpenAIServer(respond=respond) as broken, OpenAIServer(respond=slow) as good:
             engine = connected(good.url, broken.url)
             found = generated(engine, prompts(300))
-            tries = Counter(number_of(a) for a in broken.generated if number_of(a) >= 0)
+            tries = Counter(number_of(a) for a in broken.generated if number_of(a) > 0)
         assert found == right(300)
         assert set(tries.values()) == {1}, "a request went back to where it failed"
         assert len(broken.generated) < 200
+        assert engine.describe()["gone"] == {broken.url: "it replied with 500, 'x'"}
 
     def test_what_one_forbids_the_other_is_asked(self) -> None:
         """A key that is worth nothing at one of them any more, say: nobody's answer is lost."""
@@ -64,10 +68,18 @@ class TestSeveral:
         with OpenAIServer() as good, OpenAIServer(respond=respond) as barred:
             engine = connected(good.url, barred.url)
             assert generated(engine, prompts(1)) == right(1)
-            barred_upstream = engine._crowd.upstreams[1]
-            barred_upstream.answered = True
             assert generated(engine, prompts(60)) == right(60)
             assert any(number_of(a) >= 0 for a in barred.generated)
+            assert engine.describe()["gone"] == {barred.url: "the server forbade the request (403)"}
+
+    def test_prompts_that_break_a_server_do_not_make_it_lost(self) -> None:
+        """They fail eight at once, again and again: between them it is asked what it has answered."""
+        respond = lambda a, real: fails(500, "x") if number_of(a) > 0 else real(a)  # noqa: E731
+        with OpenAIServer(respond=respond) as server:
+            engine = connected(server.url, patience=replace(QUICK, attempts=3))
+            found = generated(engine, prompts(60))
+        assert found[:1] == right(1)
+        assert [type(one) for one in found[1:]] == [Failure] * 59
 
     def test_a_server_that_comes_back_is_asked_again(self) -> None:
         away = threading.Event()
@@ -78,7 +90,8 @@ class TestSeveral:
 
         slow = lambda a, real: replace(real(a), delay=0.005)  # noqa: E731
         with OpenAIServer(respond=respond) as one, OpenAIServer(respond=slow) as other:
-            engine = connected(one.url, other.url)
+            # Eight at once, lest the other takes all that is left
+            engine = connected(one.url, other.url, concurrency=8)
             before = 0
             for count, _ in enumerate(engine.generate(prompts(600)), 1):
                 if count == 50:
@@ -87,6 +100,7 @@ class TestSeveral:
                     away.clear()
                     before = len(one.generated)
             assert len(one.generated) > before + 15
+            assert "gone" not in engine.describe()
 
 
 def test_whoever_stops_early_leaves_no_connection_behind() -> None:
@@ -107,15 +121,14 @@ def test_requests_are_made_as_there_is_room_for_them() -> None:
 
     made = 0
 
-    def asks() -> object:
+    def ask(number: int) -> Ask[int, int]:
         nonlocal made
-        for number in range(500):
-            made += 1
-            body = {"model": "tiny", "prompt": [number], "max_tokens": 1}
-            yield Ask(number, "/completions", body, lambda content: Got(len(content), 1))
+        made += 1
+        body = {"model": "tiny", "prompt": [number], "max_tokens": 1}
+        return Ask(number, "/completions", body, lambda content: Got(len(content), 1))
 
     with OpenAIServer() as server:
         crowd = Crowd([Upstream(server.url, "tiny", Key(), 16, QUICK)], QUICK)
-        for done, _ in enumerate(crowd.stream(asks()), 1):  # type: ignore[var-annotated, arg-type]
+        for done, _ in enumerate(crowd.stream(map(ask, range(500)), ask), 1):
             assert made <= done + 2 * 16
     assert made == 500

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -79,6 +80,30 @@ class TestGenerate:
         assert found == [Generation((), "length", Told("<6><12>", 3, 2))]
         assert not {"return_token_ids", "stop_token_ids"} & set(body)
 
+    def test_the_sampling_of_llama_cpp_is_switched_off(self) -> None:
+        """Its own top_k is 40, its min_p 0.05, and its repetition penalty has another name."""
+        with OpenAIServer(LLAMA_CPP) as server:
+            generated(connected(server.url), [GenerationRequest((1, 2, 3), 2, 0.7, 0.9)])
+            body = server.generated[-1].body
+        off = {"top_k": -1, "min_p": 0.0, "repeat_penalty": 1.0, "top_p": 0.9}
+        assert {name: body[name] for name in off} == off
+
+    def test_what_a_server_does_not_count_is_not_nothing(self) -> None:
+        """By ids the prompt's tokens are known, in a chat neither count is."""
+
+        def uncounted(asked: Asked, real: Real) -> Sent:
+            sent = real(asked)
+            asks = number_of(asked) >= 0 or asked.body.get("max_tokens") == 5
+            payload = json.loads(sent.body) | ({"usage": None} if asks else {})
+            return sends(payload, sent.status)
+
+        with OpenAIServer(LLAMA_CPP, respond=uncounted) as server:
+            found = generated(connected(server.url), [*prompts(1, 2), HELLO])
+        assert [f.told for f in found if isinstance(f, Generation)] == [
+            Told("<2><4>", 2, None),
+            Told("You said: hello", None, None),
+        ]
+
     def test_messages_go_to_the_chat(self) -> None:
         with OpenAIServer(HOSTED) as server:
             engine, before = connected(server.url), len(server.generated)
@@ -91,16 +116,32 @@ class TestGenerate:
             "messages": [{"role": "user", "content": "hello"}],
             "max_tokens": 5,
             "temperature": 0.0,
-            "seed": 0,
         }
 
     def test_a_model_that_takes_no_temperature_is_asked_without_and_it_is_told(self) -> None:
         with OpenAIServer(HOSTED, refusing={"temperature", "seed"}) as server:
             engine = connected(server.url)
-            found = generated(engine, [HELLO, HELLO])
+            found = generated(engine, [replace(HELLO, temperature=0.7, seed=5)] * 2)
             assert all(isinstance(one, Generation) for one in found)
             assert not {"temperature", "seed"} & set(server.generated[-1].body)
-            assert "temperature" in engine.describe()["left_out"]
+            assert engine.describe()["left_out"] == ["seed", "temperature"]
+
+    def test_a_seed_is_sent_whatever_was_found_of_seeds(self) -> None:
+        """It was too busy to show that it keeps them; the stored response names this one."""
+
+        def respond(asked: Asked, real: Real) -> Sent:
+            return fails(501) if asked.body.get("seed") == 20 else real(asked)
+
+        with OpenAIServer(respond=respond) as server:
+            generated(connected(server.url), [GenerationRequest((1, 2), 4, 0.7, seed=5)])
+            assert server.generated[-1].body["seed"] == 5
+
+    def test_a_server_of_text_alone_is_told_where_to_stop(self) -> None:
+        """1 + 2 + 4 = 7 is where the model ends, and this server does not know it."""
+        text = replace(VLLM, extensions=frozenset(["stop_token_ids"]))
+        with OpenAIServer(text) as server:
+            generated(connected(server.url), [GenerationRequest((1, 2, 4), 5)])
+            assert server.generated[-1].body["stop_token_ids"] == [STOP]
 
     def test_a_refusal_that_names_a_parameter_by_chance_changes_nothing_for_others(self) -> None:
         """It repeats the prompt, in which temperatures stand: without one it refuses all the same."""
@@ -140,6 +181,29 @@ class TestGenerate:
         assert isinstance(found[2], Failure)
         assert "cut the answer after 2 of 3 tokens" in found[2].reason
 
+    @pytest.mark.parametrize("software", [VLLM, LLAMA_CPP])
+    def test_an_answer_that_was_cut_to_nothing_is_no_empty_answer(self, software: Software) -> None:
+        def respond(asked: Asked, real: Real) -> Sent:
+            if number_of(asked) != 1:
+                return real(asked)
+            return real(replace(asked, body=asked.body | {"max_tokens": 0}))
+
+        with OpenAIServer(software, respond=respond) as server:
+            found = generated(connected(server.url), prompts(2))
+        assert isinstance(found[1], Failure)
+        assert "cut the answer after 0 of 4 tokens" in found[1].reason
+
+    def test_a_prompt_that_only_this_server_has_no_room_for_is_asked_again(self) -> None:
+        """It was cut to the model's own context here."""
+        long = "the request exceeds the available context size"
+
+        def respond(asked: Asked, real: Real) -> Sent:
+            return fails(400, long) if number_of(asked) == 1 else real(asked)
+
+        with OpenAIServer(LLAMA_CPP, respond=respond) as server:
+            found = generated(connected(server.url), prompts(2))
+        assert found[1] == Failure(f"the server did not take the prompt (400, '{long}')", True)
+
     def test_a_prompt_that_comes_back_as_a_chat_is_no_completion(self) -> None:
         """Something between has put the prompt through a template."""
 
@@ -178,7 +242,8 @@ class TestGenerate:
             assert len(server.generated) == before + 1
         assert found[0] == Failure(
             f"it needs 513 tokens and the server {server.url} takes 512: start it with "
-            "--max-model-len 513"
+            "--max-model-len 513",
+            fault=True,
         )
         assert isinstance(found[1], Generation)
 
@@ -189,14 +254,15 @@ class TestGenerate:
                 generated(engine, prompts(1))
 
 
-def chatting(message: dict[str, Any], finish: str | None = "stop") -> Any:
-    """What chats are answered with once the server was looked at."""
+def chatting(message: dict[str, Any], finish: str | None = "stop", **usage: int) -> Any:
+    """What chats are answered with once the server was looked at; `usage` over 1 and 2 tokens."""
+    counted = {"prompt_tokens": 1, "completion_tokens": 2} | usage
 
     def respond(asked: Asked, real: Real) -> Sent:
         if asked.body.get("messages", [{}])[-1].get("content") != "hello":
             return real(asked)
         choice = {"index": 0, "message": {"role": "assistant"} | message, "finish_reason": finish}
-        return sends({"choices": [choice], "usage": {"prompt_tokens": 1, "completion_tokens": 2}})
+        return sends({"choices": [choice], "usage": counted})
 
     return respond
 
@@ -216,10 +282,11 @@ class TestWhatAChatSays:
         ],
     )  # fmt: skip
     def test_its_text(self, message: dict[str, Any], finish: str, text: str) -> None:
-        with OpenAIServer(HOSTED, respond=chatting(message, finish)) as server:
+        respond = chatting(message, finish, completion_tokens=5)
+        with OpenAIServer(HOSTED, respond=respond) as server:
             found = generated(connected(server.url), [HELLO])[0]
         assert isinstance(found, Generation)
-        assert found.told == Told(text, 1, 2)
+        assert found.told == Told(text, 1, 5)
         assert found.finish_reason == finish
 
     def test_reasoning_is_taken_away_again_before_a_judge_reads_it(self) -> None:
@@ -232,6 +299,22 @@ class TestWhatAChatSays:
         assert found.told is not None
         answer = strip_reasoning(found.told.text)
         assert (answer.text, answer.trace, answer.complete) == ("7", "3 + 4", True)
+
+    def test_an_answer_that_a_limit_of_the_server_cut_is_none(self) -> None:
+        """Two tokens where five were asked for."""
+        respond = chatting({"content": "Sure, I"}, "length")
+        with OpenAIServer(HOSTED, respond=respond) as server:
+            (found,) = generated(connected(server.url), [HELLO])
+        assert isinstance(found, Failure)
+        assert found.fault
+        assert "cut the answer after 2 of 5 tokens" in found.reason
+
+    def test_hidden_reasoning_is_a_part_of_the_limit(self) -> None:
+        """1 token in, 2 out and 6 in all: three were thought, and some servers count them there alone."""
+        respond = chatting({"content": "Sure, I"}, "length", total_tokens=6)
+        with OpenAIServer(HOSTED, respond=respond) as server:
+            (found,) = generated(connected(server.url), [HELLO])
+        assert found == Generation((), "length", Told("Sure, I", 1, 2))
 
     def test_an_answer_that_the_server_withholds_is_a_failure(self) -> None:
         respond = chatting({"content": "half of"}, "content_filter")

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from judge_server import BROKEN_JSON, CUT, HANGS, NO_CHOICES, Asked, Sent, fails, sends
-from openai_server import OpenAIServer, Real
+from openai_server import SGLANG, VLLM, OpenAIServer, Real
 from server_asking import (
     TOO_MANY,
     FailsFirst,
@@ -17,10 +17,17 @@ from server_asking import (
     number_of,
     prompts,
     right,
+    scored,
 )
 
 from bfpo_bench.api.key import Key
-from bfpo_bench.engines.base import Failure, Generation, GenerationRequest
+from bfpo_bench.engines.base import (
+    Failure,
+    Generation,
+    GenerationRequest,
+    Likelihood,
+    ScoringRequest,
+)
 from bfpo_bench.engines.server.crowd import ServersLost
 from bfpo_bench.errors import UserError
 
@@ -31,6 +38,11 @@ KEY = "sk-subject-0123456789abcdef"
 def _no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("BFPO_SERVER_API_KEY", "OPENAI_API_KEY"):
         monkeypatch.delenv(variable, raising=False)
+
+
+def asks_for_four(asked: Asked) -> bool:
+    """As `prompts` do, and one probe that names what it stops at."""
+    return asked.body.get("max_tokens") == 4 and "ignore_eos" not in asked.body
 
 
 class TestAskedAgain:
@@ -98,7 +110,7 @@ class TestOneRequest:
 
         with OpenAIServer(respond=respond) as server:
             found = generated(connected(server.url), prompts(10))
-        assert found[5] == Failure("the server did not take the prompt (400, 'bad token')")
+        assert found[5] == Failure("the server did not take the prompt (400, 'bad token')", True)
         assert found[:5] + found[6:] == right(10)[:5] + right(10)[6:]
 
     def test_that_always_breaks_the_server_is_a_failure_where_others_are_answered(self) -> None:
@@ -109,8 +121,83 @@ class TestOneRequest:
 
         with OpenAIServer(respond=respond) as server:
             found = generated(connected(server.url), prompts(10))
-        assert found[9] == Failure("the server gave no answer: it replied with 500, 'boom'")
+        assert found[9] == Failure("the server gave no answer: it replied with 500, 'boom'", True)
         assert sum(isinstance(one, Generation) for one in found) == 9
+
+
+class TestTheFirstRequest:
+    """The server was seen to answer when it was looked at: that is asked anew before it is given up."""
+
+    def test_prompts_that_are_refused_before_any_is_answered(self) -> None:
+        """By moderation: nobody's fault, and no reason to stop."""
+
+        def respond(asked: Asked, real: Real) -> Sent:
+            moderated = 0 <= number_of(asked) < 4
+            return (
+                fails(400, "flagged by our policy", "content_filter") if moderated else real(asked)
+            )
+
+        with OpenAIServer(respond=respond) as server:
+            engine, before = connected(server.url), len(server.generated)
+            found = generated(engine, prompts(10))
+            assert len(server.generated) == before + 10 + 1
+        assert (
+            found[:4]
+            == [Failure("the server refused (400, 'flagged by our policy')", fault=False)] * 4
+        )
+        assert found[4:] == right(10)[4:]
+
+    @pytest.mark.parametrize("status", [400, 403, 500])
+    def test_a_prompt_that_always_fails_stops_nothing(self, status: int) -> None:
+        """A 403 is not the key's: that was taken when the server was looked at."""
+
+        def respond(asked: Asked, real: Real) -> Sent:
+            return fails(status, "boom") if number_of(asked) == 0 else real(asked)
+
+        with OpenAIServer(respond=respond) as server:
+            found = generated(connected(server.url), prompts(10))
+        assert isinstance(found[0], Failure)
+        assert found[0].fault
+        assert found[1:] == right(10)[1:]
+
+    @pytest.mark.parametrize("status", [400, 500])
+    def test_nothing_is_left_but_prompts_that_fail(self, status: int) -> None:
+        """As when the command is given again: they are failures again, each of them. What was proved
+        for one holds for those that failed before it."""
+
+        def respond(asked: Asked, real: Real) -> Sent:
+            return fails(status, "boom") if number_of(asked) >= 0 else real(asked)
+
+        with OpenAIServer(respond=respond) as server:
+            engine, before = connected(server.url), len(server.generated)
+            found = generated(engine, prompts(20))
+            looks = sum(number_of(a) < 0 for a in server.generated[before:])
+        assert all(isinstance(one, Failure) and one.fault for one in found)
+        assert len(found) == 20
+        assert 2 <= looks < 20
+
+    def test_log_likelihoods_that_fail(self) -> None:
+        def respond(asked: Asked, real: Real) -> Sent:
+            return fails(500, "boom") if asked.body.get("prompt", [0])[0] == 1 else real(asked)
+
+        requests = [ScoringRequest((1, 2, 3, 6, 12), 3), ScoringRequest((2, 3, 5), 1)]
+        for software in (VLLM, SGLANG):
+            with OpenAIServer(software, respond=respond) as server:
+                found = scored(connected(server.url), requests)
+            assert [type(one) for one in found] == [Failure, Likelihood]
+
+    def test_messages_that_fail(self) -> None:
+        def respond(asked: Asked, real: Real) -> Sent:
+            bad = asked.body.get("messages", [{}])[-1].get("content") == "bad"
+            return fails(500, "boom") if bad else real(asked)
+
+        asks = [
+            GenerationRequest((), 5, messages=({"role": "user", "content": text},))
+            for text in ("bad", "good")
+        ]
+        with OpenAIServer(respond=respond) as server:
+            found = generated(connected(server.url), asks)
+        assert [type(one) for one in found] == [Failure, Generation]
 
 
 class TestStopped:
@@ -144,16 +231,17 @@ class TestStopped:
                 generated(engine, prompts(5))
 
     def test_a_server_that_takes_no_request_at_all(self) -> None:
-        """Three refusals before the first answer: not all of ten thousand are written down as failed."""
+        """So many new tokens, say, whatever the prompt: not all of ten thousand are written down as
+        failed."""
 
         def respond(asked: Asked, real: Real) -> Sent:
-            return fails(400, "no") if number_of(asked) >= 0 else real(asked)
+            return fails(400, "no") if asks_for_four(asked) else real(asked)
 
         with OpenAIServer(respond=respond) as server:
             engine, before = connected(server.url), len(server.generated)
             with pytest.raises(UserError, match="cannot be used"):
                 generated(engine, prompts(50))
-            assert len(server.generated) == before + 3
+            assert len(server.generated) == before + 2
 
     def test_a_server_that_is_gone_before_the_first_answer(self) -> None:
         with OpenAIServer() as server:
@@ -162,9 +250,7 @@ class TestStopped:
             generated(engine, prompts(5))
 
     def test_a_server_that_hangs_at_the_first_request(self) -> None:
-        with OpenAIServer(
-            respond=lambda a, real: HANGS if number_of(a) >= 0 else real(a)
-        ) as server:
+        with OpenAIServer(respond=lambda a, real: HANGS if asks_for_four(a) else real(a)) as server:
             engine = connected(server.url, timeout=0.3)
             with pytest.raises(UserError, match="silent"):
                 generated(engine, prompts(5))

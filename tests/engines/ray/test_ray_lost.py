@@ -1,0 +1,132 @@
+"""What becomes of requests that a cluster loses, on a script in the place of Ray: none is forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from bfpo_bench.engines.base import Failure
+from bfpo_bench.engines.ray import core as room
+from bfpo_bench.engines.ray.core import Model, RayCore
+from bfpo_bench.engines.ray.room import Node, Shape
+from bfpo_bench.engines.vllm_core import Ask
+
+ray = pytest.importorskip("ray")
+
+COUNT = 40
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One pipeline: it is handed so many blocks, of whose requests it answers so many; then it ends, or
+    `dies`. A node is `lost` during it."""
+
+    blocks: int = COUNT
+    answers: int = COUNT
+    dies: bool = False
+    lost: bool = False
+
+
+class Feed:
+    """Hands requests in when the script says so."""
+
+    error = None
+
+    def __init__(self, ledger: Any, count: int, rows: int) -> None:
+        self.ledger, self.rows = ledger, rows
+        ledger._window = 10 * COUNT
+
+    def dataset(self) -> Feed:
+        return self
+
+    def close(self) -> None:
+        pass
+
+
+class Cluster:
+    def __init__(self) -> None:
+        self.alive = ["a", "b"]
+
+    def nodes(self) -> list[Node]:
+        return [Node(name, "10.0.0.1", 2, 0) for name in self.alive]
+
+    def rejoin(self) -> None:
+        """A Ray of our own has another node from now on."""
+        self.alive = [f"{name}*" for name in self.alive]
+
+
+class Scripted(RayCore):
+    def __init__(self, passes: Sequence[Pass]) -> None:
+        model = Model("", "generate", {"max_num_seqs": 4}, {})
+        super().__init__(Cluster(), Shape(1, "CPU", 1), model)  # type: ignore[arg-type]
+        self._passes = iter(passes)
+
+    def _pipeline(self, shape: Shape, pace: Any) -> Any:
+        return lambda feed: feed
+
+    def _rows(self, feed: Any) -> Iterator[dict[str, Any]]:
+        told = next(self._passes)
+        handed: list[tuple[int, Ask[int]]] = []
+        for _ in range(told.blocks):
+            handed += feed.ledger.take(feed.rows)
+        for number, ask in handed[: told.answers]:
+            yield {"number": number, "answer": str(ask.key), "__inference_error__": ""}
+        if told.lost:
+            self._cluster.alive.pop()  # type: ignore[attr-defined]
+        if told.dies:
+            raise ray.exceptions.ObjectLostError("0" * 56, None, "")
+
+
+def stream(monkeypatch: pytest.MonkeyPatch, *passes: Pass) -> Iterator[tuple[int, Any]]:
+    """Forty requests, four in a block; the third pass that ends by itself has one in each."""
+    monkeypatch.setattr(room, "Feed", Feed)
+    return Scripted(passes).stream((Ask(key, (key,), {}) for key in range(COUNT)), COUNT)
+
+
+def answered(found: Iterator[tuple[int, Any]]) -> list[int]:
+    told = list(found)
+    assert not [answer for _, answer in told if isinstance(answer, Failure)]
+    return sorted(key for key, _ in told)
+
+
+def test_two_pipelines_die_before_what_was_lost_was_handed_in_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first is handed 20 and answers 2, the second 8 of the 18 lost and answers 1: the ten that it
+    did not come to wait for the third, as do those that nobody was handed."""
+    passes = Pass(5, 2, dies=True), Pass(2, 1, dies=True), Pass()
+    assert answered(stream(monkeypatch, *passes)) == list(range(COUNT))
+
+
+def test_pipelines_that_end_before_all_was_handed_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three times, so that 40 - 2 - 2 - 2 are left: of the last five, handed in alone, three have failed;
+    that 31 were never handed in is no result of theirs."""
+    found = stream(monkeypatch, Pass(5, 2), Pass(5, 2), Pass(5, 2))
+    told = dict(next(found) for _ in range(9))
+    assert sum(isinstance(answer, Failure) for answer in told.values()) == 3
+    with pytest.raises(RuntimeError, match="lost 31 requests on the way"):
+        next(found)
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_asked_alone_it_is_the_requests_fault_unless_a_node_died(
+    lost: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last of forty has no answer in three passes. To join Ray anew changes all nodes' names, which
+    says nothing."""
+    found = dict(stream(monkeypatch, Pass(10, 39), Pass(1, 0), Pass(1, 0, lost=lost)))
+    [failure] = [answer for answer in found.values() if isinstance(answer, Failure)]
+    assert len(found) == COUNT
+    assert failure.fault is lost
+
+
+def test_an_error_that_names_a_package_is_no_model_that_vllm_cannot_load() -> None:
+    error = ray.exceptions.RayTaskError(
+        "read",
+        'File "/usr/lib/python3/json/__init__.py", line 346\nValueError: no',
+        ValueError("no"),
+    )
+    assert room._explained(error, "folder") is error
