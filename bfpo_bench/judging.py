@@ -10,13 +10,13 @@ from typing import Any
 
 from bfpo_bench import __version__
 from bfpo_bench.cache import default_cache
+from bfpo_bench.engines.arguments import check_engine_arguments
 from bfpo_bench.engines.base import Remote
 from bfpo_bench.engines.events import befell
 from bfpo_bench.engines.parallel_here import placed
 from bfpo_bench.engines.ray.check import on_ray
 from bfpo_bench.engines.select import EngineChoice, check_engine, choose_engine
 from bfpo_bench.engines.subject import Subject, resolve_subject
-from bfpo_bench.engines.transformers import check_arguments
 from bfpo_bench.engines.trust import Trust
 from bfpo_bench.errors import UserError
 from bfpo_bench.judges.api.server import Server
@@ -225,8 +225,8 @@ def _server(judge: Judge, options: JudgeOptions) -> Server:
 
 def check_given(planned: PlannedJudge, arguments: Mapping[str, Any]) -> None:
     """Raises UserError for engine arguments that the judge's engine does not have."""
-    if planned.engine is not None and planned.engine.name == "transformers":
-        check_arguments(dict(arguments))
+    if planned.engine is not None:
+        check_engine_arguments(planned.engine.name, arguments)
 
 
 def judge_texts(

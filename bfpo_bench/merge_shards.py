@@ -27,7 +27,7 @@ from bfpo_bench.runs.merging import (
     complete_contents,
     write_merged,
 )
-from bfpo_bench.runs.parts import StoredShard, find_shards, read_stored
+from bfpo_bench.runs.parts import StoredShard, read_stored
 from bfpo_bench.scoring.scores import Scores
 from bfpo_bench.sharding import needed
 from bfpo_bench.stages.evaluate import EvaluateJob, evaluate_stored
@@ -50,17 +50,16 @@ class MergePlan:
 
 
 def plan_merge(
-    paths: Sequence[Path],
+    folders: Sequence[Path],
     out: Path | None,
     leaderboard: Path | None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> MergePlan:
-    """Find the shards and hold them against each other; their lines are not read.
+    """Hold the shards of one run against each other; their lines are not read.
 
-    `paths` as `find_shards` takes them; without `out` the run goes where the first shard is. Raises
-    UserError for what the user must change.
+    Without `out` the run goes where the first shard is. Raises UserError for what the user must change.
     """
-    shards = [read_stored(path) for path in find_shards(paths)]
+    shards = [read_stored(folder) for folder in folders]
     shards.sort(key=lambda s: (s.shard.number, str(s.path)))
     check_alike(shards)
     manifest = shards[0].manifest

@@ -68,3 +68,18 @@ def of_null_engine(model: str) -> bool:
 
 EMBEDDED_JUDGES = ("harm", "refusal")
 """Small models of ours, and a first look: `judges list` says how far they agree with people."""
+
+NO_DEFENCE = "none"
+DEFENCES = ("instruction", "exemplars", "self-check-input", "self-check-output")
+"""What `--defence` puts around a model. ` + <defence>` follows the model's name in its runs and rows."""
+
+
+def behind(model: str, defence: str) -> str:
+    """The name of the model behind the defence."""
+    return f"{model} + {defence}"
+
+
+def bare(model: str) -> tuple[str, str | None]:
+    """The model's own name, and the defence that it is behind, if it is."""
+    name, plus, defence = model.rpartition(" + ")
+    return (name, defence) if plus and defence in DEFENCES else (model, None)

@@ -52,11 +52,26 @@ def respond_notes(
             f"{capped} answers could not be as long as their task allows, since the prompt left too "
             "little of the model's context: `capped` marks them in responses.jsonl"
         )
-    if failures := total("failed"):
+    if faults := total("faults"):
+        yield (
+            f"{faults} prompts got no answer, the reasons stand in responses.jsonl: they are unjudged "
+            "until the same command, which asks them again, gets one"
+        )
+    if failures := total("failed") - faults:
         yield (
             f"the engine failed on {failures} prompts, each alone: they are unjudged, and the reasons "
             "stand in responses.jsonl"
         )
+    if checks := total("checks"):
+        yield (
+            f"the model's own checks blocked {total('blocked')} of {checks} responses; "
+            f"{total('checks_neither')} said neither yes nor no, and blocked nothing"
+        )
     yield from befell(result.engine)
+    if untold := total("tokens_untold"):
+        yield (
+            f"the server did not tell how many tokens {untold} of its answers have: response_tokens is "
+            "null there"
+        )
     if empty := total("answers_empty"):
         yield f"{empty} answers are empty: they count as degenerate"

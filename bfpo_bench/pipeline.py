@@ -88,11 +88,13 @@ def _open(plan: Plan, planned: PlannedRun, command: Sequence[str], locks: ExitSt
         format=FORMAT,
         run_id=planned.run_id,
         model=planned.subject.identity,
-        model_source=planned.subject.describe(),
+        model_source=planned.subject.describe()
+        | ({"defence": planned.defence.describe()} if planned.defence is not None else {}),
         training=planned.subject.training,
         settings=plan.settings,
         partial=plan.partial,
         suite_title=plan.suite.title,
+        bias=plan.bias.provenance.model_dump(mode="json") if plan.bias is not None else None,
         shard=str(plan.request.shard) if plan.request.shard is not None else None,
         request=stored_request(plan.request),
     )
@@ -157,6 +159,8 @@ def _respond(plan: Plan, run: _Open, ui: Ui) -> str | None:
         strict=plan.request.strict,
         remote=run.planned.remote,
         shard=plan.request.shard,
+        bias=plan.bias_file,
+        defence=run.planned.defence,
     )
     if respond_sealed(run.folder, job):
         _record(plan, run, stored_result(run.manifest), ui)

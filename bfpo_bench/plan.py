@@ -7,12 +7,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bfpo_bench.engines.base import Remote
+from bfpo_bench.defences.defence import Defence
+from bfpo_bench.engines.arguments import check_engine_arguments
+from bfpo_bench.engines.base import BiasFile, Remote
 from bfpo_bench.engines.parallel_here import placed
-from bfpo_bench.engines.ray.check import check_ray_asked
+from bfpo_bench.engines.ray.check import check_ray_asked, on_ray
 from bfpo_bench.engines.select import EngineChoice, check_engine, choose_engine
+from bfpo_bench.engines.steering.check import bias_asked, bias_file, biased
+from bfpo_bench.engines.steering.file import StoredBias
 from bfpo_bench.engines.subject import Subject, resolve_subject
-from bfpo_bench.engines.transformers import check_arguments
 from bfpo_bench.engines.trust import Trust
 from bfpo_bench.errors import UserError
 from bfpo_bench.hub import go_offline, is_offline
@@ -20,9 +23,10 @@ from bfpo_bench.judges.judge import Judge
 from bfpo_bench.judging import PlannedJudge
 from bfpo_bench.leaderboard.columns import check_columns
 from bfpo_bench.names import NULL_ENGINE
+from bfpo_bench.plan_defences import defences_of, defended
 from bfpo_bench.plan_judges import judges_of, plan_judges
 from bfpo_bench.plan_servers import check_servers, plan_on_servers
-from bfpo_bench.request import Request, pull_command, settings_of, suite_of
+from bfpo_bench.request import Request, pull_command, ray_of, settings_of, suite_of
 from bfpo_bench.runs.identity import Settings, run_id
 from bfpo_bench.suite.data import DataRevision, resolve_data
 from bfpo_bench.suite.lock import DataLock, lock_of_suite
@@ -36,13 +40,15 @@ EMBEDDED_HARM = "harm"
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One model's run. `folder` is where it lives, whether or not it has begun."""
+    """One model's run, bare or behind a `defence`. `folder` is where it lives, whether or not it has
+    begun."""
 
     subject: Subject
     engine: EngineChoice
     run_id: str
     folder: Path
     remote: Remote = field(default_factory=Remote)
+    defence: Defence | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,14 @@ class Plan:
     partial: bool
     leaderboard: Path
     estimates: tuple[TaskEstimate, ...]
+    bias: StoredBias | None = None
+
+    @property
+    def bias_file(self) -> BiasFile | None:
+        """For engines; None where decoding is the model's own."""
+        if self.bias is None or self.request.bias is None:
+            return None
+        return bias_file(self.request.bias, self.bias)
 
     @property
     def unverified(self) -> list[str]:
@@ -122,6 +136,7 @@ def make_plan(request: Request, progress: Callable[[str], None] = lambda _: None
     check_engine(request.engine)
     check_servers(request)
     check_ray_asked(request.engine, request.engine_arguments, request.ray_address)
+    bias = bias_asked(request.bias, request.engine)
     suite = suite_of(request)
     tasks = tuple(select_tasks(suite, request.tasks))
     check_columns(t.name for t in tasks)
@@ -130,8 +145,10 @@ def make_plan(request: Request, progress: Callable[[str], None] = lambda _: None
     if request.offline or is_offline():
         _check_offline(request, tasks, judges, lock)
     settings = settings_of(request, suite, tasks)
+    if bias is not None:
+        settings = settings.model_copy(update={"bias": bias.sha256})
     # First, since servers that are not there are found out within seconds
-    runs = _plan_runs(request, settings, tasks, progress)
+    runs = _plan_runs(request, settings, tasks, progress, bias)
     progress("asking the hub for data revisions")
     data, failed = resolve_data(tasks, lock)
     if failed and (request.strict or not data):
@@ -148,7 +165,8 @@ def make_plan(request: Request, progress: Callable[[str], None] = lambda _: None
         settings=settings,
         partial=request.limit is not None or len(tasks) < len(select_tasks(suite, None)),
         leaderboard=request.leaderboard or Path("leaderboards") / f"{suite.name}.csv",
-        estimates=tuple(_estimate(suite, t, request) for t in tasks),
+        estimates=tuple(estimate(suite, t, request) for t in tasks),
+        bias=bias,
     )
 
 
@@ -171,8 +189,9 @@ def _plan_runs(
     settings: Settings,
     tasks: Sequence[TaskSpec],
     progress: Callable[[str], None],
+    bias: StoredBias | None = None,
 ) -> tuple[PlannedRun, ...]:
-    runs: dict[str, PlannedRun] = {}
+    defences, runs = defences_of(request, tasks), dict[str, PlannedRun]()
     for given in request.models:
         progress(f"looking at {given}")
         if request.engine == "server":
@@ -180,14 +199,18 @@ def _plan_runs(
             subject, engine, remote = found.subject, found.engine, found.remote
         else:
             subject, engine = _with_engine(given, request, settings, progress)
-            remote = Remote(ray_address=request.ray_address)
-        name = run_id(subject.identity, settings)
-        if name in runs:
-            raise UserError(
-                f"--model {given} is the same model as {runs[name].subject.name}: name it once."
-            )
-        part = request.shard.suffix if request.shard is not None else ""
-        runs[name] = PlannedRun(subject, engine, name, request.out / f"{name}{part}", remote)
+            remote = ray_of(request) or Remote()
+        if bias is not None:
+            progress(f"comparing the tokenizer of {subject.name} with the bias's")
+            subject = biased(subject, bias)
+        for defence in defences:
+            guarded = defended(subject, defence, request, settings, progress)
+            name = run_id(guarded.identity, settings)
+            if name in runs:
+                raise UserError(
+                    f"--model {given} is the same model as {runs[name].subject.name}: name it once."
+                )
+            runs[name] = PlannedRun(guarded, engine, name, request.folder(name), remote, defence)
     return tuple(runs.values())
 
 
@@ -199,15 +222,16 @@ def _with_engine(
     subject = resolve_subject(given, progress, trust)
     progress(f"choosing an engine for {subject.name}")
     engine = choose_engine(request.engine, subject.name, subject.config, settings.context)
+    check_engine_arguments(engine.name, request.engine_arguments)
+    engine = on_ray(engine, request.engine_arguments, ray_of(request))
     engine = placed(engine, subject, settings.context, request.engine_arguments)
-    if engine.name == "transformers":
-        check_arguments(request.engine_arguments)
     if engine.name == "null":
         subject = subject.renamed(subject.name + NULL_ENGINE)
     return subject, engine
 
 
-def _estimate(suite: Suite, task: TaskSpec, request: Request) -> TaskEstimate:
+def estimate(suite: Suite, task: TaskSpec, request: Request) -> TaskEstimate:
+    """What the task asks of one model under this request."""
     documents = suite.documents(task, request.limit)
     if request.shard is not None:
         documents = len(request.shard.of(task.name, range(documents)))

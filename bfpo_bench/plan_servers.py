@@ -24,8 +24,10 @@ from bfpo_bench.engines.subject_files import tokenizer_and_files
 from bfpo_bench.engines.trust import Trust
 from bfpo_bench.errors import UserError
 from bfpo_bench.names import existing
+from bfpo_bench.plan_defences import defences_of, guarded
 from bfpo_bench.request import Request
-from bfpo_bench.runs.identity import Settings
+from bfpo_bench.runs.folder import RunFolder
+from bfpo_bench.runs.identity import Settings, run_id
 from bfpo_bench.suite.tasks import TaskSpec
 
 if TYPE_CHECKING:
@@ -72,14 +74,63 @@ def hosted(request: Request) -> bool:
     return request.engine == ENGINE and request.engine_arguments.get("api") == "chat"
 
 
+def check_not_started(tasks: Sequence[TaskSpec]) -> None:
+    """Raises UserError for tasks that begin an answer with tokens, of which messages have none."""
+    started = [t.name for t in tasks if t.started_with is not None and t.started_with.tokens]
+    if started:
+        raise UserError(
+            f"--engine-arg api=chat sends messages, in which no answer can be started, as "
+            f"{', '.join(started)} need{'s' if len(started) == 1 else ''}: leave out api=chat, or leave "
+            "those tasks out with --tasks."
+        )
+
+
 def plan_on_servers(
     given: str, request: Request, settings: Settings, tasks: Sequence[TaskSpec], progress: Told
 ) -> OnServers:
     """The model behind `given` on the request's servers, which have been asked what they can do.
 
     Raises UserError for a server that cannot be used (see `look_at`), lacks what the run needs, or is
-    not like the others.
+    not like the others, unless the run has all its answers.
     """
+    try:
+        return _plan(given, request, settings, tasks, progress)
+    except UserError as error:
+        subject = _answered(given, request, settings, tasks, progress)
+        if subject is None:
+            raise
+        reason = f"which is not needed for what is answered (it says: {error})"
+        remote = Remote(servers=_urls(request), served=_name_there(given, request))
+        return OnServers(subject, EngineChoice(ENGINE, reason), remote)
+
+
+def _answered(
+    given: str, request: Request, settings: Settings, tasks: Sequence[TaskSpec], progress: Told
+) -> Subject | None:
+    """The model, if its runs were answered to the end: then no server need be there."""
+    from bfpo_bench.resume import once_answered
+
+    if not any(request.out.glob("*/seals.json")):
+        return None
+    if hosted(request):
+        subject = hosted_subject(_name_there(given, request), _urls(request))
+    else:
+        try:
+            subject = _subject(given, request, (), progress)
+        except UserError:
+            return None
+    behind = [guarded(subject, defence) for defence in defences_of(request, tasks)]
+    folders = [request.folder(run_id(one.identity, settings)) for one in behind]
+    return subject if all(once_answered(RunFolder(folder)) for folder in folders) else None
+
+
+def _urls(request: Request) -> tuple[str, ...]:
+    return tuple(url.rstrip("/") for url in request.servers)
+
+
+def _plan(
+    given: str, request: Request, settings: Settings, tasks: Sequence[TaskSpec], progress: Told
+) -> OnServers:
     from bfpo_bench.api.key import Key
     from bfpo_bench.engines.server.look import look_at_all
     from bfpo_bench.engines.server.party import SUBJECT
@@ -92,6 +143,7 @@ def plan_on_servers(
     kinds: Kinds = Counter(task.kind for task in tasks)
     if hosted(request):
         check_chat(found, kinds)
+        check_not_started(tasks)
         subject = hosted_subject(remote.served, remote.servers)
         return OnServers(subject, EngineChoice(ENGINE, described(found, kinds, chat=True)), remote)
     check_tokens(found, kinds)

@@ -26,7 +26,8 @@ class Request:
     A stage is ended after `stall_minutes` without progress; 0 is for never.
     `trust_remote_code` names models under test and judges' models as the user wrote them.
     `servers` are the URLs that engine server asks, `ray_address` the cluster that engine ray works on.
-    `shard` is the part of the documents that is asked.
+    `shard` is the part of the documents that is asked. `bias` is the file of what decoding subtracts.
+    `defences` are put around each model, a run each; empty for the bare models alone.
     """
 
     models: tuple[str, ...]
@@ -52,15 +53,26 @@ class Request:
     chat_template: bool = True
     num_fewshot: int | None = None
     system_prompt: Path | None = None
+    bias: Path | None = None
     strict: bool = False
     allow_drift: bool = False
     offline: bool = False
     stall_minutes: float = 30
+    defences: tuple[str, ...] = ()
 
     @property
     def stall_seconds(self) -> float | None:
         """How long a stage may make no progress; None for ever."""
         return 60 * self.stall_minutes or None
+
+    def folder(self, run: str) -> Path:
+        """Of the run with this id, or of the part of it that is asked."""
+        return self.out / f"{run}{self.shard.suffix if self.shard is not None else ''}"
+
+
+def ray_of(request: Request) -> Remote | None:
+    """The Ray that models are asked to run on; None where none is."""
+    return Remote(ray_address=request.ray_address) if request.engine == "ray" else None
 
 
 def judge_options(request: Request) -> JudgeOptions:
@@ -68,7 +80,7 @@ def judge_options(request: Request) -> JudgeOptions:
     alone = not request.models
     given = request.engine_arguments
     return JudgeOptions(
-        ray=Remote(ray_address=request.ray_address) if request.engine == "ray" else None,
+        ray=ray_of(request),
         engine=request.engine if alone or request.engine == "transformers" else "auto",
         arguments=given if alone else {k: v for k, v in given.items() if k != "max_model_len"},
         trust_remote_code=request.trust_remote_code,

@@ -24,10 +24,16 @@ def respond_sealed(run: RunFolder, job: RespondJob) -> bool:
     return told is not None and run.seals.holds(RESPOND, told, _respond_files(run, job.tasks))
 
 
+def once_answered(run: RunFolder) -> bool:
+    """Whether everything was answered. As long as the data are the same, no model is needed again."""
+    return run.seals.has(RESPOND)
+
+
 def seal_respond(run: RunFolder, job: RespondJob, result: RespondResult) -> None:
     """Only where nothing failed: what did is asked again."""
     told = _respond_job(job)
-    if told is not None and not result.failed:
+    faults = any(count.get("faults") for count in result.counts.values())
+    if told is not None and not result.failed and not faults:
         run.seals.set(RESPOND, told, _respond_files(run, job.tasks))
 
 

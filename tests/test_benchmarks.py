@@ -19,6 +19,7 @@ from markov import markov_model
 
 from benchmarks import __main__ as entry
 from benchmarks import (
+    bias,
     common,
     growth,
     judging,
@@ -318,6 +319,13 @@ def test_scale(monkeypatch: pytest.MonkeyPatch, model: str, tmp_path: Path) -> N
     assert told["answers as the engine's alone, server, 1"] == 1
     assert "pace, server, 2 / server, 1" in told
     assert written(file)["sides"]["alone"][0]["tokens"] == 16_000
+
+
+def test_what_a_bias_costs(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    few = ("--requests", "5", "--positions", "2", "--new-tokens", "3", "--repeats", "1")
+    bias.main(["--model", model, *few, "--json", str(tmp_path / "a.json")])
+    assert written(tmp_path / "a.json")["tokens"] == 15
+    assert "biased" in capsys.readouterr().out
 
 
 def test_every_entry_is_a_script() -> None:

@@ -8,6 +8,14 @@ from typing import Any, cast
 from bfpo_bench.notes import respond_notes
 
 
+def test_counts_that_no_server_told_are_said_to_be_missing() -> None:
+    plan = SimpleNamespace(unverified=[], request=SimpleNamespace(num_fewshot=None))
+    result = SimpleNamespace(warnings=[], counts={"one": {"tokens_untold": 7}}, engine={})
+    assert list(respond_notes(cast(Any, plan), {}, {}, cast(Any, result))) == [
+        "the server did not tell how many tokens 7 of its answers have: response_tokens is null there"
+    ]
+
+
 def test_answers_without_room_say_what_that_means_and_where_to_see_it() -> None:
     """Two tasks, 30 answers cut short by the context between them."""
     plan = SimpleNamespace(unverified=[], request=SimpleNamespace(num_fewshot=None))

@@ -6,14 +6,13 @@ import json
 import os
 import signal
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-from bench import REFUSER, STORIES, bench, start
+from bench import REFUSER, STORIES, bench, killed, start
 from commands import Said, command
 from markov import sayer
 
@@ -103,36 +102,16 @@ def test_answers_hold_no_stop_token_and_no_prompt(whole: Path) -> None:
         assert response["response_tokens"] <= 16
 
 
-def killed(*words: str, cwd: Path) -> bytes:
-    """The responses of a run that was killed when some were stored; empty where it was too quick."""
-    cwd.mkdir()
-    running = start(*words, cwd=cwd)
-    found: list[Path] = []
-    others: list[psutil.Process] = []
-    try:
-        while running.poll() is None:
-            found = list(cwd.glob("runs/*/responses.jsonl"))
-            if found and 0 < found[0].read_bytes().count(b"\n") < GENERATIVE * LIMIT:
-                break
-            time.sleep(0.002)
-    finally:
-        with suppress(psutil.NoSuchProcess):
-            others = psutil.Process(running.pid).children(recursive=True)
-        with suppress(ProcessLookupError):
-            os.killpg(running.pid, signal.SIGKILL)
-        running.communicate()
-        # The stage has a session of its own, and goes on until its watcher ends it
-        psutil.wait_procs(others, timeout=30)
-    stored = found[0].read_bytes() if found else b""
-    return stored if 0 < stored.count(b"\n") < GENERATIVE * LIMIT else b""
-
-
 def test_a_killed_run_goes_on_to_the_same_scores(whole: Path, tmp_path: Path) -> None:
     """SIGKILL when some responses are stored; every line of then is still there, none twice."""
     words = (*COMMAND, "--model", STORIES)
-    folders = (tmp_path / str(number) for number in range(20))
-    before, cwd = next((b, folder) for folder in folders if (b := killed(*words, cwd=folder)))
-    stored = before.count(b"\n")
+    for number in range(20):
+        (cwd := tmp_path / str(number)).mkdir()
+        before = killed(*words, cwd=cwd, responses=1)
+        # Else it was too quick
+        if (stored := before.count(b"\n")) < GENERATIVE * LIMIT:
+            break
+    assert 0 < stored < GENERATIVE * LIMIT
     ok(command(*words, cwd=cwd))
 
     mine, other = kept(cwd)[STORIES], kept(whole)[STORIES]

@@ -10,22 +10,27 @@ import typer
 
 from bfpo_bench import __version__
 from bfpo_bench.cli import (
+    bias,
     compare,
     contamination,
     data,
     demo,
     doctor,
+    groups,
     judge,
     judges,
     leaderboard,
     merge,
     pairs,
+    patch,
     plan,
     push,
     report,
     run,
     runs,
+    segments,
     serve_check,
+    snip,
     tasks,
     train,
     winrate,
@@ -47,7 +52,16 @@ _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Measure": (run.run, plan.plan, judge.judge),
     "Understand": (compare.compare, report.report, winrate.winrate, contamination.contamination),
     "Share": (push.push,),
-    "Train": (train.train, pairs.pairs, merge.merge),
+    "Train": (
+        train.train,
+        pairs.pairs,
+        segments.segments,
+        groups.groups,
+        merge.merge,
+        bias.bias,
+        snip.snip,
+        patch.patch,
+    ),
     "Set up": (demo.demo, doctor.doctor, serve_check.serve_check, tasks.tasks),
 }
 
@@ -87,6 +101,7 @@ def main() -> None:
             _check_arguments()
             app()
         except BaseException as error:
+            stop.ended = True
             # Once asked to stop, an error is what a library made of it, or failed on the way out
             if stop.asked or isinstance(error, KeyboardInterrupt) or _code(error) == EXIT_CODE:
                 if debug and isinstance(error, Exception):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parents[1]
+_DEFENCES = ("none", "instruction", "exemplars", "self-check-input", "self-check-output")
 _ENGINES = ("auto", "vllm", "transformers", "server", "ray", "null")
 
 
@@ -31,6 +32,11 @@ def tasks(incomplete: str) -> list[str]:
 def judges(incomplete: str) -> list[str]:
     """Packaged judges; those that need a model are to be followed by `=MODEL`."""
     return _beginning((f.parent.name for f in _judge_files()), incomplete)
+
+
+def defences(incomplete: str) -> list[str]:
+    """Names that `--defence` takes."""
+    return _beginning(_DEFENCES, incomplete)
 
 
 def recipes(incomplete: str) -> list[str]:

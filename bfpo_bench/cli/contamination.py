@@ -28,8 +28,8 @@ def contamination(
         "org/name, org/name:config or org/name@revision.",
     ),
     suite: options.Suite = "bfpo",
-    tasks: str | None = typer.Option(
-        None,
+    tasks: list[str] = typer.Option(
+        [],
         metavar="GLOBS",
         help="Look only for these of the suite's tasks.",
         autocompletion=complete.tasks,
@@ -64,7 +64,7 @@ def contamination(
     from bfpo_bench.suite.training_texts import open_training
 
     chosen, ui = load_suite(suite), RichUi()
-    specs = select_tasks(chosen, tasks)
+    specs = select_tasks(chosen, options.globs(tasks))
     if out is not None and out.resolve() == Path(train).resolve():
         raise UserError(f"--out {out} is the training file itself: name another file.")
     with _hit_file(out) as on_hit:

@@ -24,10 +24,10 @@ File = Annotated[
     typer.Option(metavar="FILE", help="The lock file.", show_default="the suite's own"),
 ]
 Tasks = Annotated[
-    str | None,
+    list[str],
     typer.Option(
         metavar="GLOBS",
-        help="Only these of the suite's tasks, separated by commas.",
+        help="Only these of the suite's tasks, separated by commas. Repeatable.",
         autocompletion=complete.tasks,
     ),
 ]
@@ -37,7 +37,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @app.command()
 def verify(
     suite: options.Suite = "bfpo",
-    tasks: Tasks = None,
+    tasks: Tasks = [],  # noqa: B006
     file: File = None,
     json_: Json = False,
 ) -> None:
@@ -50,7 +50,7 @@ def verify(
     from bfpo_bench.suite.lock import check, load_lock
     from bfpo_bench.suite.pull import read_tasks
 
-    chosen, path = _asked(suite, tasks, file)
+    chosen, path = _asked(suite, options.globs(tasks), file)
     lock = load_lock(path)
     rows: list[tuple[Read, LockEntry | None, Checked | None]] = []
     with _progress("verify") as report:
@@ -71,7 +71,7 @@ def verify(
 @app.command()
 def lock(
     suite: options.Suite = "bfpo",
-    tasks: Tasks = None,
+    tasks: Tasks = [],  # noqa: B006
     file: File = None,
     json_: Json = False,
 ) -> None:
@@ -88,7 +88,7 @@ def lock(
     from bfpo_bench.suite.lock import DataLock, entry_of, load_lock, relock
     from bfpo_bench.suite.pull import read_tasks
 
-    chosen, path = _asked(suite, tasks, file)
+    chosen, path = _asked(suite, options.globs(tasks), file)
     known = load_lock(path) if path.exists() else DataLock()
     seen = f"read by `bfpo-bench data lock` on {datetime.now(UTC):%Y-%m-%d}, compared by nobody"
     entries, failed = dict(known.entries), []
@@ -123,7 +123,7 @@ def lock(
 @app.command()
 def pull(
     suite: options.Suite = "bfpo",
-    tasks: Tasks = None,
+    tasks: Tasks = [],  # noqa: B006
     judge: options.Judges = [],  # noqa: B006
     model: options.Models = [],  # noqa: B006
     to: Path | None = typer.Option(
@@ -147,7 +147,7 @@ def pull(
     from bfpo_bench.suite.lock import load_lock
     from bfpo_bench.suite.suites import load_suite
 
-    chosen, path = _asked(suite, tasks, None)
+    chosen, path = _asked(suite, options.globs(tasks), None)
     judges = load_judges(judge or load_suite(suite).judges, chosen)
     models = [*pulling.judge_models(judges), *model]
     with _progress("pull") as report:
@@ -163,7 +163,7 @@ def pull(
     else:
         typer.echo(f"{len(pulled.fetched)} of {len(chosen) + len(models)} are here")
         if to is not None and not pulled.failed:
-            typer.echo(how_to_use(to, suite, tasks, judge, model))
+            typer.echo(how_to_use(to, suite, options.globs(tasks), judge, model))
     _fail(pulled.failed, 3)
 
 

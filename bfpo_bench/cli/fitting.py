@@ -39,28 +39,51 @@ class FittingTable(Table):
     """
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        if _narrowest(self, console, options) <= options.max_width:
-            yield from super().__rich_console__(console, options)
+        widths = _widths(self, console, options)
+        if widths is None:
+            yield from _stacked(self)
             return
-        yield from _stacked(self)
+        asked = [column.width for column in self.columns]
+        try:
+            # Rich would take what a least width is short of from columns that must not wrap as well
+            for column, width in zip(self.columns, widths, strict=True):
+                column.width = width
+            yield from super().__rich_console__(console, options)
+        finally:
+            for column, before in zip(self.columns, asked, strict=True):
+                column.width = before
 
 
-def _narrowest(table: Table, console: Console, options: ConsoleOptions) -> int:
-    """The fewest columns of a terminal that show every cell: those of `no_wrap` on one line, of the
-    others the longest word or the least width that was asked for."""
+def _widths(table: Table, console: Console, options: ConsoleOptions) -> list[int] | None:
+    """Of the columns, so that every cell is shown; None where the terminal is too narrow for that.
+
+    Those of `no_wrap` stand on one line; the others have the longest word or the least width that was
+    asked for, and of what is left the narrowest gets first.
+    """
     free = options.update(width=10_000)
 
-    def width(column: Column) -> int:
+    def width(column: Column) -> tuple[int, int]:
         cells = [column.header, *column.cells]
         sizes = [Measurement.get(console, free, cell) for cell in cells]
+        whole = max(size.maximum for size in sizes)
         if column.no_wrap:
-            return max(size.maximum for size in sizes)
+            return whole, whole
         folds = column.overflow == "fold"
-        return column.min_width or (1 if folds else max(size.minimum for size in sizes))
+        least = column.min_width or (1 if folds else max(size.minimum for size in sizes))
+        return least, max(least, min(whole, column.max_width or whole))
 
     _, right, _, left = Padding.unpack(table.padding)
     between = 1 if table.box is not None else 0
-    return sum(width(c) + left + right for c in table.columns) + between * len(table.columns)
+    found, whole = (list(sizes) for sizes in zip(*map(width, table.columns), strict=True))
+    left_over = options.max_width - sum(found) - (left + right + between) * len(found)
+    if left_over < 0:
+        return None
+    for _ in range(left_over):
+        growing = [n for n, size in enumerate(found) if size < whole[n]]
+        if not growing:
+            break
+        found[min(growing, key=found.__getitem__)] += 1
+    return found
 
 
 def _stacked(table: Table) -> Iterator[RenderableType]:

@@ -194,5 +194,5 @@ def _judge_runs(runs: Sequence[Path], suite: str | None, request: Request, as_js
     for note in left_out(plan.wanted.judges):
         ui.note(note)
     done = rejudge(plan, ["bfpo-bench", *sys.argv[1:]], ui)
-    print_rejudged(plan, done, as_json)
+    print_rejudged([(plan.wanted.leaderboard, one) for one in done], as_json)
     return 3 if any(one.scores.faults for one in done) else 0

@@ -28,11 +28,11 @@ Suite = Annotated[
     ),
 ]
 Tasks = Annotated[
-    str | None,
+    list[str],
     typer.Option(
         metavar="GLOBS",
         help="Only these of the suite's tasks, separated by commas, or of its cells, as in "
-        "'*/generative': the row is partial.",
+        "'*/generative': the row is partial. Repeatable.",
         autocompletion=complete.tasks,
     ),
 ]
@@ -167,6 +167,26 @@ SystemPrompt = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="A text file: the system prompt of generative tasks."),
 ]
+BiasOf = Annotated[
+    Path | None,
+    typer.Option(
+        "--bias",
+        metavar="FILE",
+        help="Subtract this from the logits of each answer's first tokens: a file of `bfpo-bench bias`. "
+        "For engines vllm and transformers.",
+    ),
+]
+Defences = Annotated[
+    list[str],
+    typer.Option(
+        "--defence",
+        metavar="DEFENCE",
+        help="What to put around each model: instruction, exemplars, self-check-input or "
+        "self-check-output; none is the bare model. Repeatable: a run and a row each.",
+        show_default="none",
+        autocompletion=complete.defences,
+    ),
+]
 Strict = Annotated[
     bool,
     typer.Option(
@@ -257,6 +277,11 @@ def engine_arguments(pairs: list[str]) -> dict[str, Any]:
             "give --allow-pickle where a model has nothing else."
         )
     return found
+
+
+def globs(given: list[str]) -> str | None:
+    """All that --tasks was given, as one; None where it was not."""
+    return ",".join(given) or None
 
 
 def judge_price(given: str | None) -> tuple[float, float] | None:

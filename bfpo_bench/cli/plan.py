@@ -12,7 +12,7 @@ from bfpo_bench.cli import options
 def plan(
     model: options.Models = [],  # noqa: B006
     suite: options.Suite = "bfpo",
-    tasks: options.Tasks = None,
+    tasks: options.Tasks = [],  # noqa: B006
     engine: options.Engine = "auto",
     engine_arg: options.EngineArgs = [],  # noqa: B006
     server: options.Servers = [],  # noqa: B006
@@ -33,6 +33,8 @@ def plan(
     no_chat_template: options.NoChatTemplate = False,
     num_fewshot: options.NumFewshot = None,
     system_prompt: options.SystemPrompt = None,
+    bias: options.BiasOf = None,
+    defence: options.Defences = [],  # noqa: B006
     strict: options.Strict = False,
     allow_drift: options.AllowDrift = False,
     offline: options.Offline = False,
@@ -53,7 +55,7 @@ def plan(
     request = Request(
         models=tuple(model),
         suite=suite,
-        tasks=tasks,
+        tasks=options.globs(tasks),
         engine=engine,
         engine_arguments=options.engine_arguments(engine_arg),
         servers=tuple(server),
@@ -74,10 +76,12 @@ def plan(
         chat_template=not no_chat_template,
         num_fewshot=num_fewshot,
         system_prompt=system_prompt,
+        bias=bias,
         strict=strict,
         allow_drift=allow_drift,
         offline=offline,
         stall_minutes=stall_timeout,
+        defences=tuple(defence),
     )
     with RichUi().stage("plan") as report:
         found = make_plan(request, lambda text: report(Progress(text)))

@@ -13,8 +13,9 @@ from rich.text import Text
 from bfpo_bench.cli.ui import plain
 from bfpo_bench.engines.select import EngineChoice
 from bfpo_bench.engines.subject import Subject
+from bfpo_bench.engines.tokens import stated_context
 from bfpo_bench.judging import PlannedJudge
-from bfpo_bench.plan import Plan, TaskEstimate
+from bfpo_bench.plan import Plan, PlannedRun, TaskEstimate
 
 
 def table(plan: Plan) -> Table:
@@ -89,7 +90,7 @@ def lines(plan: Plan) -> list[str]:
     for run in plan.runs:
         state = "goes on" if (run.folder / "manifest.json").exists() else "new"
         found.append(f"model {run.subject.name}: {_engine(run.engine)}; {run.folder} ({state})")
-        found += _training(run.subject)
+        found += [*_context(plan, run.subject), *_training(run.subject), *_defence(plan, run)]
     return found
 
 
@@ -121,6 +122,17 @@ def _engine(choice: EngineChoice) -> str:
     return f"{named}; {choice.split.describe()}" if choice.split else named
 
 
+def _context(plan: Plan, subject: Subject) -> list[str]:
+    """Where `max_model_len` lowers the suite's context, and not this model's."""
+    asked, own = plan.settings.context, stated_context(subject.config)
+    if asked >= plan.suite.context or own is None or own > asked:
+        return []
+    return [
+        f"  max_model_len={asked} cuts nothing of this model, whose own context is {own}; the run's id "
+        f"and key are those of {asked} all the same: its row ranks with every model's under that limit"
+    ]
+
+
 def _training(subject: Subject) -> list[str]:
     """What the model says of its training, or why that is not used."""
     if subject.training_fault is not None:
@@ -129,6 +141,17 @@ def _training(subject: Subject) -> list[str]:
         return []
     base = f", from {subject.training.base_name}" if subject.training.base_name else ""
     return [f"  training: {subject.training.describe()}{base}"]
+
+
+def _defence(plan: Plan, run: PlannedRun) -> list[str]:
+    """What is put around the model, and what is asked without it."""
+    if run.defence is None:
+        return []
+    documents = sum(e.documents for e in plan.estimates if e.task.kind == "generative")
+    checks = f", {documents:,} checks besides the answers" if run.defence.checks else ""
+    others = sum(e.task.kind == "discriminative" for e in plan.estimates)
+    without = f"; {others} discriminative tasks are asked without it" if others else ""
+    return [f"  defence {run.defence.name}: {documents:,} generative documents{checks}{without}"]
 
 
 def _exceptions(plan: Plan) -> list[str]:
@@ -182,6 +205,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "models": [
             {
                 "model": r.subject.name,
+                "defence": r.defence.identity if r.defence else None,
                 "training": r.subject.training.describe() if r.subject.training else None,
                 "training_fault": r.subject.training_fault,
                 "engine": r.engine.name,

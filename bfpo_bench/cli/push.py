@@ -108,7 +108,7 @@ def _seen(private: bool) -> str:
 
 def _contents(published: Published, include_harmful: bool) -> list[str]:
     """The files, and what is kept back."""
-    from bfpo_bench.cli.runs import size
+    from bfpo_bench.cli.runs_view import size
 
     lines = [f"  {p.name}  {size(p.stat().st_size)}" for p in published.files]
     lines += kept_lines(published.kept)

@@ -11,14 +11,17 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from bfpo_bench.cli.defences_view import defences_table
 from bfpo_bench.cli.fitting import FittingTable, Name
 from bfpo_bench.cli.ui import plain
 from bfpo_bench.leaderboard.columns import CELL_COLUMNS
+from bfpo_bench.leaderboard.defended import guarded
 from bfpo_bench.leaderboard.keys import differences
 from bfpo_bench.leaderboard.notes import notes
 from bfpo_bench.leaderboard.view import Block, blocks
 from bfpo_bench.scoring.outcomes import OUTCOMES
 from bfpo_bench.scoring.scores import Score, Scores, TaskScore
+from bfpo_bench.scoring.started import Started, curves
 
 _COLUMNS = ("helpfulness", "harmlessness", *CELL_COLUMNS.values(), "over_refusal")
 _HEADINGS = {
@@ -104,6 +107,7 @@ def task_table(scores: Scores) -> RenderableType:
     for name, task in scores.tasks.items():
         if task.unscored:
             reasons.setdefault(task.unscored, []).append(short(name))
+    told += [_curve_text(one) for one in curves(scores.tasks.items())]
     if reasons:
         why = "; ".join(
             f"{', '.join(names)} ({reason.rstrip('.')})" for reason, names in reasons.items()
@@ -111,6 +115,13 @@ def task_table(scores: Scores) -> RenderableType:
         told.append(f"Not scored, and left out of the means: {why}.")
     table.caption = plain(" ".join(told)) if told else None
     return _titled(f"{scores.model}: tasks (percent, higher is better, 95 % interval)", table)
+
+
+def _curve_text(curve: Started) -> str:
+    *first, last = curve.tasks
+    name = short(curve.name).replace("_", " ").capitalize()
+    after = f"{', '.join(map(str, first))} and {last} tokens"
+    return f"{name}: {curve.measure}, in percent, after {after} that the answers were started with."
 
 
 def _raw_text(task: TaskScore) -> str:
@@ -143,10 +154,13 @@ def outcome_table(scores: Scores) -> RenderableType:
 def leaderboard_tables(
     table: pd.DataFrame, keys: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[RenderableType]:
-    """One table a block; from the second on with what makes it incomparable to the first."""
+    """One table a block, and one of its defences; from the second block on with what makes it
+    incomparable to the first."""
     first: Block | None = None
     for block in blocks(table):
         yield _block_table(block, keys)
+        if defended := guarded(block.rows.to_dict("records")):
+            yield defences_table(defended)
         if first is None:
             first = block
         else:

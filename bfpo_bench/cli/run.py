@@ -12,7 +12,7 @@ from bfpo_bench.cli import options
 def run(
     model: options.Models,
     suite: options.Suite = "bfpo",
-    tasks: options.Tasks = None,
+    tasks: options.Tasks = [],  # noqa: B006
     engine: options.Engine = "auto",
     engine_arg: options.EngineArgs = [],  # noqa: B006
     server: options.Servers = [],  # noqa: B006
@@ -33,6 +33,8 @@ def run(
     no_chat_template: options.NoChatTemplate = False,
     num_fewshot: options.NumFewshot = None,
     system_prompt: options.SystemPrompt = None,
+    bias: options.BiasOf = None,
+    defence: options.Defences = [],  # noqa: B006
     strict: options.Strict = False,
     allow_drift: options.AllowDrift = False,
     offline: options.Offline = False,
@@ -54,7 +56,7 @@ def run(
     request = Request(
         models=tuple(model),
         suite=suite,
-        tasks=tasks,
+        tasks=options.globs(tasks),
         engine=engine,
         engine_arguments=options.engine_arguments(engine_arg),
         servers=tuple(server),
@@ -75,9 +77,11 @@ def run(
         chat_template=not no_chat_template,
         num_fewshot=num_fewshot,
         system_prompt=system_prompt,
+        bias=bias,
         strict=strict,
         allow_drift=allow_drift,
         offline=offline,
         stall_minutes=stall_timeout,
+        defences=tuple(defence),
     )
     raise typer.Exit(execute_and_print(request, ["bfpo-bench", *sys.argv[1:]], json_))

@@ -11,9 +11,8 @@ import typer
 from bfpo_bench.cli import complete, options
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from bfpo_bench.leaderboard.listing import ListedRun
+    from bfpo_bench.progress import Ui
+    from bfpo_bench.rejudge import Rejudged
     from bfpo_bench.scoring.finished import FinishedRun
     from bfpo_bench.suite.tasks import TaskSpec
 
@@ -34,10 +33,12 @@ def list_(
 ) -> None:
     """List the runs in a folder, the last worked on first: what of, how far, and how big.
 
-    A folder that cannot be read is named, with the reason, and the exit code is 3.
+    Shards of a run are one line: how many of them are finished, and whether they are merged. A folder
+    that cannot be read is named, with the reason, and the exit code is 3.
     """
+    from bfpo_bench.cli.runs_view import shard_notes, table
     from bfpo_bench.cli.ui import Terminal, plain
-    from bfpo_bench.leaderboard.listing import list_runs
+    from bfpo_bench.leaderboard.listing import list_runs, together
 
     runs, unreadable = list_runs(out)
     if json_:
@@ -48,7 +49,10 @@ def list_(
     else:
         console = Terminal()
         if runs:
-            console.print(table(runs))
+            found = together(runs)
+            console.print(table(found))
+            for note in shard_notes(found):
+                console.print(plain(note), soft_wrap=True, highlight=False)
         else:
             console.print(f"There is no run in {plain(str(out))}.")
     errors = Terminal(stderr=True)
@@ -63,7 +67,7 @@ def merge(
     shards: list[Path] = typer.Argument(
         ...,
         metavar="SHARD...",
-        help="All shards of one run, as in runs/; or where the run of them is to be, runs/RUN, for "
+        help="All shards of a run, or of several; or where the run of them is to be, runs/RUN, for "
         "those that lie there.",
     ),
     out: Path | None = typer.Option(
@@ -71,39 +75,65 @@ def merge(
         "--out",
         metavar="DIR",
         help="The folder that the run goes into.",
-        show_default="where the first shard is",
+        show_default="where its first shard is",
     ),
     leaderboard: options.Leaderboard = None,
     json_: bool = typer.Option(False, "--json", help="Print the scores as JSON."),
 ) -> None:
-    """Make one run of the shards that `run --shard` has made; no model is loaded.
+    """Make runs of the shards that `run --shard` has made; no model is loaded.
 
-    They must go together and be complete: what does not is named, with its mend. The run is then scored
-    and gets its row, as if one command had made it. The shards stay, and merging again is harmless.
+    Those of one run must go together and be complete: what does not is named, with its mend, and the
+    other runs are made all the same. A run is then scored and gets its row, as if one command had made
+    it. The shards stay, and merging again is harmless.
 
-        bfpo-bench runs merge runs/MODEL-1a2b3c4d.shard-*
+        bfpo-bench runs merge runs/*.shard-*
     """
+    from bfpo_bench.cli.complain import complain
+    from bfpo_bench.cli.rejudged_view import print_rejudged
+    from bfpo_bench.cli.ui import RichUi, plain
+    from bfpo_bench.errors import UserError
+    from bfpo_bench.runs.parts import by_run, find_shards
+
+    ui = RichUi()
+    merged: list[tuple[Path, Rejudged]] = []
+    refused: list[UserError] = []
+    for folders in by_run(find_shards(shards)):
+        try:
+            merged.append(_merged(folders, out, leaderboard, ui))
+        except UserError as error:
+            refused.append(error)
+    if merged or json_:
+        print_rejudged(merged, json_)
+    if not json_:
+        for _, one in merged:
+            typer.echo(f"run: {one.folder.path}")
+    # The last is said where the command ends, as that of a single run is
+    for sentence in refused[:-1]:
+        complain(f"error: {plain(str(sentence))}", "red")
+    if refused:
+        raise refused[-1]
+    raise typer.Exit(3 if any(one.scores.faults for _, one in merged) else 0)
+
+
+def _merged(
+    folders: Sequence[Path], out: Path | None, leaderboard: Path | None, ui: Ui
+) -> tuple[Path, Rejudged]:
+    """The leaderboard that the run of these shards is on, and the run. Raises UserError for shards that
+    make none."""
     import sys
 
-    from bfpo_bench.cli.rejudged_view import print_rejudged
-    from bfpo_bench.cli.ui import RichUi
     from bfpo_bench.judging import left_out
     from bfpo_bench.merge_shards import merge_shards, plan_merge
     from bfpo_bench.progress import Progress
-    from bfpo_bench.rejudge import Rejudged, Rejudging
+    from bfpo_bench.rejudge import Rejudged
     from bfpo_bench.runs.folder import RunFolder
 
-    ui = RichUi()
     with ui.stage("plan") as report:
-        plan = plan_merge(shards, out, leaderboard, lambda text: report(Progress(text)))
+        plan = plan_merge(folders, out, leaderboard, lambda text: report(Progress(text)))
     for note in left_out(plan.wanted.judges):
         ui.note(note)
     scores = merge_shards(plan, ["bfpo-bench", *sys.argv[1:]], ui)
-    run = RunFolder(plan.folder)
-    print_rejudged(Rejudging(plan.wanted, ()), [Rejudged(run, scores)], json_)
-    if not json_:
-        typer.echo(f"run: {plan.folder}")
-    raise typer.Exit(3 if scores.faults else 0)
+    return plan.wanted.leaderboard, Rejudged(RunFolder(plan.folder), scores)
 
 
 @app.command()
@@ -179,49 +209,3 @@ def _model_card(run: FinishedRun, specs: Mapping[str, TaskSpec], out: Path) -> l
     files = export_model_card(run, specs, out)
     without = f"no {EVAL_RESULTS}: no scored task has a data set on the hub"
     return [*map(str, files), *([] if out / EVAL_RESULTS in files else [without])]
-
-
-def table(runs: Sequence[ListedRun]) -> Table:
-    """A line for what was reached, what of, and when; of a narrow terminal one below the other."""
-    from rich import box
-
-    from bfpo_bench.cli.fitting import FittingTable
-    from bfpo_bench.cli.ui import plain
-
-    found = FittingTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    found.add_column("run, model", overflow="fold", min_width=18)
-    found.add_column("suite", overflow="fold")
-    found.add_column("reached", no_wrap=True)
-    for name in ("help-\nful", "harm-\nless"):
-        found.add_column(name, justify="right", no_wrap=True)
-    found.add_column("last\nworked on", no_wrap=True)
-    found.add_column("size", justify="right", no_wrap=True)
-    for r in runs:
-        tasks = f"{r.tasks} task{'' if r.tasks == 1 else 's'}"
-        faults = f"\n{r.faults} faulty" if r.faults else ""
-        found.add_row(
-            f"{plain(r.run_id)}\n  {plain(r.model)}",
-            plain(r.suite) + (",\npartial" if r.partial else ""),
-            f"{_shard(r)}{r.reached}\n{tasks}{faults}",
-            _score(r.helpfulness),
-            _score(r.harmlessness),
-            r.worked_on[:16].replace("T", "\n"),
-            size(r.bytes),
-        )
-    return found
-
-
-def _shard(run: ListedRun) -> str:
-    return "" if run.shard is None else f"shard {run.shard},\n"
-
-
-def _score(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1f}"
-
-
-def size(count: int) -> str:
-    """Bytes as people read them: 512 B, 1.5 kB, 2.0 GB."""
-    value, units = float(count), ["B", "kB", "MB", "GB", "TB"]
-    while value >= 1000 and len(units) > 1:
-        value, units = value / 1000, units[1:]
-    return f"{value:.0f} B" if units[0] == "B" else f"{value:.1f} {units[0]}"

@@ -17,6 +17,7 @@ from bfpo_bench.watcher import STOPS
 
 EXIT_CODE = 130
 PATIENCE_SECONDS = 6.0
+_LOOK_SECONDS = 0.1
 SENTENCE = "stopped; the same command goes on from here"
 
 _CLEAR_LINE_AND_SHOW_CURSOR = "\r\x1b[2K\x1b[?25h"
@@ -25,10 +26,12 @@ _masks = threading.local()
 
 
 class Stop:
-    """`asked`: the user, a scheduler or a closing terminal wants the command to end."""
+    """`asked`: the user, a scheduler or a closing terminal wants the command to end. `lost`: that was
+    told where Python lets no exception through. `ended`: the command has come to its end by itself, and
+    what is asked from then on changes nothing."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.asked = self.lost = self.ended = False
         self._said = False
 
     def say(self) -> None:
@@ -56,14 +59,27 @@ def stopping() -> Iterator[Stop]:
         return
 
     def hear(number: int, frame: FrameType | None) -> None:
-        if not stop.asked:
-            stop.asked = True
+        if not stop.ended and (stop.lost or not stop.asked):
+            stop.asked, stop.lost = True, False
             raise KeyboardInterrupt
+
+    unraisable = sys.unraisablehook
+
+    def lose(told: Any) -> None:
+        """Of what is raised in `__del__`, say, Python complains and goes on."""
+        if stop.asked and told.exc_type is KeyboardInterrupt:
+            # Where it came to a fork they may still be held back
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+            stop.lost = True
+        else:
+            unraisable(told)
 
     # Told by the system at once, while handlers wait for the main thread to come back to Python
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
-    threading.Thread(target=_end_late, args=(reading, stop), daemon=True).start()
+    heard = (reading, stop, threading.get_ident())
+    threading.Thread(target=_end_late, args=heard, daemon=True).start()
+    sys.unraisablehook = lose
     wakeup = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     for number in STOPS:
         if signal.getsignal(number) != signal.SIG_IGN:
@@ -71,11 +87,13 @@ def stopping() -> Iterator[Stop]:
     try:
         yield stop
     finally:
+        stop.ended = True
         if stop.asked:
             # The end of the interpreter is not disturbed either: Python would undo handlers first
             for number in _before:
                 signal.signal(number, signal.SIG_IGN)
         else:
+            sys.unraisablehook = unraisable
             _restore(wakeup)
             os.close(writing)
 
@@ -87,21 +105,32 @@ def _restore(wakeup: int) -> None:
     _before.clear()
 
 
-def _end_late(reading: int, stop: Stop) -> None:
-    """The thread that waits for a signal, and then for the command to end."""
+def _end_late(reading: int, stop: Stop, main: int) -> None:
+    """The thread that waits for a signal, and then for the command to end. What the main thread lost is
+    told it again."""
     with open(reading, "rb", buffering=0) as signals:
         while (number := signals.read(1)) and number[0] not in STOPS:
             pass
-        if number:
-            # With the pipe open: Python complains of signals that it cannot write
-            time.sleep(PATIENCE_SECONDS)
+        if not number:
+            return
+        # With the pipe open: Python complains of signals that it cannot write
+        late = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < late:
+            time.sleep(_LOOK_SECONDS)
+            if stop.lost:
+                signal.pthread_kill(main, number[0])
+        if stop.asked or not stop.ended:
             stop.say()
             os._exit(EXIT_CODE)
 
 
 def _fork() -> None:
     """Signals wait: one that came to a fork before its handlers are restored would be lost."""
-    _masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS) if _before else None
+    # In steps: each call may hear of a signal, and raise when it has done what it is to do
+    _masks.before = None
+    if _before:
+        _masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
 
 
 def _forked() -> None:

@@ -58,7 +58,7 @@ def _row(task: TaskSpec) -> str:
     cells = (
         f"`{task.name}`" + ("" if task.weighted else " †"),
         task.title,
-        f"{task.documents:,}",
+        f"{'about ' * task.documents_estimated}{task.documents:,}",
         f"{metric}: {direction}",
         chance(task),
         judge(task),

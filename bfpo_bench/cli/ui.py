@@ -111,6 +111,8 @@ class RichUi:
 
             def report(progress: StageProgress) -> None:
                 nonlocal phase
+                if progress.said:
+                    self.note(progress.said)
                 if progress.phase != phase:
                     phase = progress.phase
                     bars.reset(
@@ -129,6 +131,8 @@ class RichUi:
 
         def report(progress: StageProgress) -> None:
             nonlocal last, began, first
+            if progress.said:
+                self.note(progress.said)
             if progress.phase != last[0]:
                 began, first = time.monotonic(), progress.done
             tenth = 10 * progress.done // progress.total if progress.total else 0

@@ -32,12 +32,13 @@ def answer_samples(stored: Answers, task: str) -> Iterator[EvalSample]:
             told.response,
             "max_tokens" if told.finish_reason == "length" else "stop",
         )
-        output.usage = ModelUsage(
-            input_tokens=told.prompt_tokens,
-            output_tokens=told.response_tokens,
-            total_tokens=told.prompt_tokens + told.response_tokens,
-        )
-        messages = [_message(m) for m in told.messages]
+        if told.prompt_tokens is not None and told.response_tokens is not None:
+            output.usage = ModelUsage(
+                input_tokens=told.prompt_tokens,
+                output_tokens=told.response_tokens,
+                total_tokens=told.prompt_tokens + told.response_tokens,
+            )
+        messages = [_message(m) for m in told.conversation]
         error = None
         if told.error is not None:
             error = EvalError(message=without_places(told.error), traceback="", traceback_ansi="")

@@ -54,7 +54,7 @@ def _generated(run: FinishedRun, answer: Answer) -> dict[str, Any]:
     told = answer.response
     score = run.scores.tasks[told.task]
     metric = slug(score.metric)
-    prompt = json.dumps(told.messages, ensure_ascii=False)
+    prompt = json.dumps(told.conversation, ensure_ascii=False)
     asked = decoding(run.manifest.settings, told.task)
     return {
         "doc_id": told.doc_id,
@@ -66,7 +66,7 @@ def _generated(run: FinishedRun, answer: Answer) -> dict[str, Any]:
         "filter": "none",
         "metrics": [] if score.value is None else [metric],
         "doc_hash": digest(told.document or told.messages),
-        "prompt_hash": digest(told.messages),
+        "prompt_hash": digest(told.conversation),
         "target_hash": digest(""),
         **({} if score.value is None else {metric: _share(answer.points)}),
         "outcome": answer.outcome,

@@ -1,4 +1,4 @@
-"""What keeps a run that measured nothing from being taken for a model's numbers."""
+"""What keeps a run from being taken for a model's numbers: one that measured nothing, or more than it."""
 
 from __future__ import annotations
 
@@ -13,4 +13,13 @@ def check_measured(run: FinishedRun) -> None:
         raise UserError(
             f"The run {run.run_id} of {shortened(run.name)} measured nothing, and is published nowhere: "
             "run the model with another --engine."
+        )
+
+
+def check_own(run: FinishedRun) -> None:
+    """Raises UserError for a run behind a defence: its numbers are not the model's own."""
+    if run.manifest.model.defence is not None:
+        raise UserError(
+            f"The run {run.run_id} measured {shortened(run.name)}, and a model card states what the model "
+            "does by itself: export the run without --defence."
         )

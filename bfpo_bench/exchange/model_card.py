@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bfpo_bench.errors import UserError, first_line
 from bfpo_bench.exchange.lm_eval_results import slug
-from bfpo_bench.exchange.measured import check_measured
+from bfpo_bench.exchange.measured import check_measured, check_own
 from bfpo_bench.exchange.private import without_places
 from bfpo_bench.leaderboard.notes import embedded_note, partial_part
 from bfpo_bench.names import code
@@ -34,9 +34,11 @@ def export_model_card(run: FinishedRun, specs: Mapping[str, TaskSpec], out: Path
     A README.md that is there keeps everything else: only its results of this suite and the part
     between our two comments are replaced, as `huggingface_hub.metadata_update` would with overwrite.
     There is no `.eval_results` where no scored task has a data set on the hub.
-    Raises UserError for one whose metadata cannot be read, and for a run of the null engine.
+    Raises UserError for one whose metadata cannot be read, for a run of the null engine, and
+    for one behind a defence.
     """
     check_measured(run)
+    check_own(run)
     readme = out / "README.md"
     card = _card(readme)
     results, entries = out / EVAL_RESULTS, eval_results_yaml(run, specs)

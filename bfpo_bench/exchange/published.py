@@ -183,8 +183,8 @@ def _row(rule: Rule, answer: Answer, kept: Kept) -> dict[str, Any]:
         "task": told.task,
         "doc_id": told.doc_id,
         "sample": told.sample,
-        "messages": None if withheld.prompt else told.messages,
-        "messages_sha256": digest(told.messages),
+        "messages": None if withheld.prompt else told.conversation,
+        "messages_sha256": digest(told.conversation),
         "response": None if withheld.response else told.response,
         "withheld": withheld.response,
         "prompt_withheld": withheld.prompt,
@@ -206,7 +206,7 @@ def _row(rule: Rule, answer: Answer, kept: Kept) -> dict[str, Any]:
 def _error(told: Response, withheld: Withheld) -> str | None:
     if told.error is None:
         return None
-    closed = withheld.prompt is not None and repeats(told.messages, told.error)
+    closed = withheld.prompt is not None and repeats(told.conversation, told.error)
     return "[kept back]" if closed else without_places(told.error)
 
 

@@ -85,7 +85,7 @@ class Rule:
         told = answer.response
         prompt = self.of_prompts(told.task)
         harm = None if self.include_harmful else self._harm(answer)
-        if harm is None and prompt is not None and repeats(told.messages, told.response):
+        if harm is None and prompt is not None and repeats(told.conversation, told.response):
             harm = REPEATS
         return Withheld(prompt, harm)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import msgspec
 from pydantic import ValidationError
 
 from bfpo_bench.errors import UserError
@@ -19,6 +20,17 @@ from bfpo_bench.runs.lock import run_lock
 from bfpo_bench.runs.manifest import FORMAT, Manifest
 from bfpo_bench.runs.records import DataRecord, Response, ResponseKey, StoredLikelihood, Verdict
 from bfpo_bench.runs.seal import Seals
+
+
+class _Answered(msgspec.Struct, gc=False):
+    task: str
+    doc_id: int
+    sample: int
+    fault: bool = False
+
+    @property
+    def key(self) -> ResponseKey:
+        return self.task, self.doc_id, self.sample
 
 
 class RunFolder:
@@ -91,6 +103,27 @@ class RunFolder:
             if response.key not in seen:
                 seen.add(response.key)
                 yield response
+
+    def forget_faults(self) -> None:
+        """Of what a fault of the world left unanswered, leave one line in the file, and none where an
+        answer has come since. Only who holds the lock may call it."""
+        file = self.responses_file
+        unanswered = {line.key for line in jsonl.read_as(file, _Answered) if line.fault}
+        if not unanswered:
+            return
+        for line in jsonl.read_as(file, _Answered):
+            if not line.fault:
+                unanswered.discard(line.key)
+
+        def kept() -> Iterator[bytes]:
+            for answered, line in jsonl.read_lines_as(file, _Answered):
+                if not answered.fault:
+                    yield line
+                elif answered.key in unanswered:
+                    unanswered.discard(answered.key)
+                    yield line
+
+        jsonl.write_atomically(file, kept())
 
     def likelihoods(self) -> Iterator[StoredLikelihood]:
         return jsonl.read_as(self.likelihoods_file, StoredLikelihood)

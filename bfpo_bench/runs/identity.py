@@ -8,14 +8,18 @@ import re
 from collections import Counter
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 SCORING = ("weights", "dimensions", "placement")
 """Settings that decide about scores and not about responses: in the key, and not in the run id."""
 
 
 class Settings(BaseModel):
-    """What was asked, of whichever model: the run id and the key rest on it; on `SCORING` the key alone."""
+    """What was asked, of whichever model: the run id and the key rest on it; on `SCORING` the key alone.
+
+    `bias` is the hash of what decoding subtracts from the logits; without one it is left out, so that
+    runs and keys of before there was any stay what they were.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -36,10 +40,22 @@ class Settings(BaseModel):
     weights: dict[str, float] = Field(default_factory=dict)
     dimensions: dict[str, Any] = Field(default_factory=dict)
     placement: dict[str, Any] = Field(default_factory=dict)
+    bias: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _dumped(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        told: dict[str, Any] = handler(self)
+        if told.get("bias") is None:
+            told.pop("bias", None)
+        return told
 
 
 class ModelIdentity(BaseModel):
-    """Which weights, tokenizer and template answered: hub commits or content hashes."""
+    """Which weights, tokenizer and template answered: hub commits or content hashes.
+
+    `defence`: what was put around them (`Defence.identity`). Without one nothing is said of it, so
+    that ids and files stay as they are.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -48,6 +64,12 @@ class ModelIdentity(BaseModel):
     adapter: str | None
     tokenizer: str
     chat_template: str | None
+    defence: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _told(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        found: dict[str, Any] = dump(self)
+        return {k: v for k, v in found.items() if k != "defence" or v is not None}
 
 
 def digest(value: Any) -> str:

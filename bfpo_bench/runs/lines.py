@@ -27,12 +27,14 @@ _Hash = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
 
 
 class ResponseLine(msgspec.Struct, gc=False):
-    """What tells responses apart; the part of a document is its sample."""
+    """What tells responses apart, and whether one is to be asked again; the part of a document is its
+    sample."""
 
     task: str
     doc_id: _Document
     text_hash: _Hash
     part: _Part = msgspec.field(name="sample")
+    fault: bool = False
 
 
 class LikelihoodLine(msgspec.Struct, gc=False):

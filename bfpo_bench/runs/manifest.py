@@ -40,6 +40,7 @@ class Manifest(BaseModel):
     """One run's record. `sessions` has one entry for each time the command worked on it.
 
     `format` is that of the folder: an earlier one is read as it is, a later one is refused. `training` is what the model's folder says of its training, if it says anything.
+    `bias` says where what decoding subtracts comes from, if it subtracts anything.
     `shard` ("3/8") says which part of the run the folder holds, where it holds no more, and `request`
     what makes a run of all parts.
     """
@@ -52,6 +53,7 @@ class Manifest(BaseModel):
     settings: Settings
     partial: bool
     suite_title: str
+    bias: dict[str, Any] | None = None
     shard: str | None = None
     request: ShardRequest | None = None
     data: dict[str, dict[str, Any]] = Field(default_factory=dict)

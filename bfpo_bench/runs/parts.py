@@ -101,8 +101,22 @@ def find_shards(paths: Sequence[Path]) -> list[Path]:
     return list(found.values())
 
 
+def by_run(folders: Iterable[Path]) -> list[list[Path]]:
+    """The shards' folders, those of one run together. One whose manifest cannot be read goes where its
+    name says, and is refused with that run."""
+    found: dict[str, list[Path]] = {}
+    for folder in folders:
+        run = run_of_shard(folder) or folder.name.partition(".shard-")[0]
+        found.setdefault(run, []).append(folder)
+    return list(found.values())
+
+
 def _is_shard(path: Path) -> bool:
-    manifest = RunFolder(path).manifest()
+    """Also where the manifest cannot be read: what is wrong with it is said when it is."""
+    try:
+        manifest = RunFolder(path).manifest()
+    except UserError:
+        return True
     return manifest is not None and manifest.shard is not None
 
 
@@ -117,6 +131,23 @@ def read_stored(path: Path) -> StoredShard:
 
 class _Told(msgspec.Struct):
     sessions: list[dict[str, object]]
+    run_id: str = ""
+    shard: str | None = None
+
+
+def _told(folder: Path) -> _Told | None:
+    """What the folder's manifest says of shards; None where there is none that can be read."""
+    try:
+        return msgspec.json.decode((folder / "manifest.json").read_bytes(), type=_Told)
+    except (FileNotFoundError, NotADirectoryError, msgspec.MsgspecError):
+        return None
+
+
+def run_of_shard(folder: Path) -> str | None:
+    """The id of the run that the folder holds a shard of; None where it holds none, or none that can
+    be read."""
+    told = _told(folder)
+    return told.run_id if told is not None and told.shard is not None else None
 
 
 def finished_shards(out: Path, run_id: str, count: int) -> int:
@@ -127,17 +158,15 @@ def finished_shards(out: Path, run_id: str, count: int) -> int:
 
 def is_finished(folder: Path) -> bool:
     """Whether the last command that worked on the shard came to its end."""
-    try:
-        told = msgspec.json.decode((folder / "manifest.json").read_bytes(), type=_Told)
-    except (FileNotFoundError, msgspec.MsgspecError):
-        return False
-    return bool(told.sessions) and "finished" in told.sessions[-1]
+    told = _told(folder)
+    return told is not None and bool(told.sessions) and "finished" in told.sessions[-1]
 
 
 def contents(stored: StoredShard, judges: Iterable[str]) -> Contents:
     """The shard's lines that count, in order. Raises UserError for a damaged one."""
     folder, places = stored.folder, stored.places
-    answers = read_lines(folder.responses_file, ResponseLine, places).once(last=False)
+    told = read_lines(folder.responses_file, ResponseLine, places)
+    answers = told.where(~told.faults).once(last=False)
     likelihoods = read_lines(folder.likelihoods_file, LikelihoodLine, places).once(last=True)
     return Contents(
         responses=answers,
@@ -180,6 +209,11 @@ def _unanswered(stored: StoredShard, found: Contents, task: str, generative: boo
     if (had := counts.get("requests", 0)) > len(lines):
         return f"{had - len(lines):,} of {had:,} answers to {task}"
     return None
+
+
+def merge_command(out: Path) -> str:
+    """What makes runs of all shards in the folder `out`."""
+    return f"bfpo-bench runs merge {shlex.quote(str(out))}/*.shard-*"
 
 
 def listed(words: Sequence[str]) -> str:

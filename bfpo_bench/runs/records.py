@@ -66,8 +66,13 @@ class Response(_Record):
 
     `prompt_cut` counts prompt tokens cut from the left, `capped` says that the context left less
     than the decoding's new tokens, `reasoning_open` that the chat template itself opened a trace.
-    `document` holds what judges need of the document besides the prompt (the task's `keep`). `error`:
-    the engine failed on this prompt, and there is no answer.
+    `document` holds what judges need of the document besides the prompt (the task's `keep`).
+    `started` is what the answer was made to begin with: `response` goes on from there, and judges are
+    shown that alone. `error`: the engine failed on this prompt, and there is no answer. `fault`: the
+    world failed, and not the engine, so that the same command asks again. A count of tokens is None
+    where the server told none. `defence`: what a self-check of the subject's asked and said
+    (`checks.Check.told`), where one stood before or behind the response; `messages` are the user's,
+    without what a defence puts around them.
     """
 
     task: str
@@ -76,23 +81,33 @@ class Response(_Record):
     messages: list[dict[str, str]]
     response: str
     finish_reason: str
-    prompt_tokens: int
-    response_tokens: int
+    prompt_tokens: int | None
+    response_tokens: int | None
     seed: int
     engine: str
     prompt_cut: int = 0
     capped: bool = False
     reasoning_open: bool = False
     document: dict[str, Any] | None = None
+    started: str | None = None
     error: str | None = None
+    fault: bool = False
+    defence: dict[str, Any] | None = None
 
     def dump(self) -> dict[str, Any]:
         """With the hash, so that who only counts need not read the texts."""
-        return vars(self) | {"text_hash": self.text_hash}
+        told = {k: v for k, v in vars(self).items() if k != "defence" or v is not None}
+        return told | {"text_hash": self.text_hash}
 
     @property
     def key(self) -> ResponseKey:
         return self.task, self.doc_id, self.sample
+
+    @property
+    def conversation(self) -> list[dict[str, str]]:
+        """The messages, and what the answer was made to begin with as the assistant's own."""
+        begun = [] if self.started is None else [{"role": "assistant", "content": self.started}]
+        return [*self.messages, *begun]
 
     @cached_property
     def text_hash(self) -> str:

@@ -26,6 +26,10 @@ class Seals:
         """Whether the stage has nothing left to do. `job` is JSON-like."""
         return self._read().get(stage) == _seal(job, files)
 
+    def has(self, stage: str) -> bool:
+        """Whether the stage once finished everything."""
+        return stage in self._read()
+
     def set(self, stage: str, job: Any, files: Sequence[Path]) -> None:
         """Call it when the stage has finished everything, and its files are closed."""
         seals = self._read() | {stage: _seal(job, files)}

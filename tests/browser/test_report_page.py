@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,6 +66,14 @@ def test_one_section_is_shown_and_the_address_names_it(seen: Seen) -> None:
         assert seen.page.url.endswith(f"#{section}")
     seen.page.go_back()
     expect(seen.page.locator("section#responses")).to_be_visible()
+
+
+def test_a_drawn_chart_keeps_the_words_that_the_page_gave_it(seen: Seen) -> None:
+    """Vega puts its specification's shorter description in their place, and another role."""
+    chart = seen.page.locator("[data-chart^=plane]").first
+    expect(chart.locator("svg")).to_have_attribute("aria-hidden", "true")
+    expect(chart).to_have_attribute("role", "img")
+    expect(chart).to_have_attribute("aria-label", re.compile(r"in percent\. .*org/first: \d"))
 
 
 def test_the_way_past_the_bar_leads_to_the_section_that_is_shown(seen: Seen) -> None:

@@ -147,3 +147,13 @@ def test_what_the_user_can_mend_is_a_sentence_and_no_json(
     assert said.code == 2
     assert said.out == ""
     assert said.error.strip()
+
+
+def test_tasks_may_be_named_one_after_the_other(folder: Path) -> None:
+    """As models and judges are. A user who did so and got the last one alone would not notice."""
+    asked = ("plan", "--model", STORIES, "--engine", "null", "--json")
+    each = command(*asked, "--tasks", "bfpo_xstest_safe", "--tasks", "bfpo_advbench", cwd=folder)
+    at_once = command(*asked, "--tasks", "bfpo_xstest_safe,bfpo_advbench", cwd=folder)
+    assert document(each) == document(at_once)
+    assert "bfpo_xstest_safe" in each.out
+    assert "bfpo_advbench" in each.out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from commands import Said, command
 from exchange_runs import BENIGN, HARMFUL, SPECS, finished_run
 from upload_hub import TOKEN, Repository, UploadHub, upload_hub
 
-from bfpo_bench.cli.runs import FORMS, size, table
+from bfpo_bench.cli.runs import FORMS
+from bfpo_bench.cli.runs_view import size, table
 from bfpo_bench.cli.ui import Terminal
 from bfpo_bench.exchange.published import FILES
 from bfpo_bench.leaderboard.listing import list_runs
@@ -46,6 +48,17 @@ class TestList:
         told = "".join(out.getvalue().split())
         for word in ("model-1a2b3c4d", "partial", "scored", "56.2", "2026-01-02", "03:05", "kB"):
             assert word in told
+        assert max(map(len, out.getvalue().splitlines())) <= width
+
+    @pytest.mark.parametrize("width", range(60, 110, 2))
+    def test_a_long_suite_takes_nothing_from_a_size(self, tmp_path: Path, width: int) -> None:
+        """On no terminal is a part of a number shown."""
+        finished_run(tmp_path / "runs" / "refuser-9M-ee49eb5a")
+        [run] = list_runs(tmp_path / "runs")[0]
+        out = io.StringIO()
+        long = replace(run, suite="bfpo-late-refusal@1")
+        Terminal(file=out, width=width).print(table([long]))
+        assert size(run.bytes) in out.getvalue()
         assert max(map(len, out.getvalue().splitlines())) <= width
 
     def test_as_json(self, here: Path) -> None:

@@ -80,6 +80,17 @@ def test_a_name_that_is_no_model_on_the_hub(hub: str, tmp_path: Path) -> None:
     assert "tokenizer: not compared: There is no model tiny on the hub" in said.out
 
 
+def test_a_folder_that_is_served_under_another_name(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    with OpenAIServer(name="theirs") as server:
+        said = command("serve-check", server.url, "--model", "mine", cwd=tmp_path)
+    assert (said.code, said.out) == (2, "")
+    assert said.error.endswith(
+        "has no model mine, but theirs: give --model=theirs; `plan` and `run` also take --model mine "
+        "--engine-arg served_model_name=theirs."
+    )
+
+
 def test_nothing_can_be_asked(tmp_path: Path) -> None:
     def lists(asked: Asked, real: Real) -> Sent:
         return real(asked) if asked.path == "/v1/models" else fails(400, "embeddings only")

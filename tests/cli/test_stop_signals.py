@@ -137,6 +137,49 @@ def test_what_fails_on_the_way_out_is_not_shown() -> None:
     assert ended(process) == STOPPED
 
 
+FINALISER = """
+class Left:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+Left()
+"""
+FORK = """
+block = signal.pthread_sigmask
+def blocked(how, numbers):
+    before = block(how, numbers)
+    if how == signal.SIG_BLOCK and numbers:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return before
+signal.pthread_sigmask = blocked
+os.fork() or os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("lost", [FINALISER, FORK], ids=["finaliser", "fork"])
+def test_one_that_comes_where_python_lets_no_exception_through_is_told_again(lost: str) -> None:
+    """Python prints what is raised there and goes on, and the command would with it, until it is ended
+    without putting anything in order. A fork holds signals back until its last hook."""
+    body = ["here()", "try:", textwrap.indent(lost, "    "), "    time.sleep(60)", "finally:"]
+    process = start("\n".join([*body, "    print('in order', file=sys.stderr)"]))
+    assert ended(process) == (130, f"in order\n{SENTENCE}\n")
+
+
+def test_one_that_comes_when_the_command_has_ended_changes_nothing() -> None:
+    """While its error is said, and while signals become what they were."""
+    process = start(
+        """
+        here()
+        class Late(Exception):
+            def __str__(self):
+                os.kill(os.getpid(), signal.SIGTERM)
+                return "mended by you"
+        from bfpo_bench.errors import UserError
+        raise type("Late", (Late, UserError), {})()
+        """
+    )
+    assert ended(process) == (2, "error: mended by you\n")
+
+
 def test_a_signal_that_was_ignored_stays_ignored() -> None:
     """As SIGHUP is under nohup, so that a run outlives its terminal."""
 

@@ -103,6 +103,13 @@ class TestLines:
         assert lines[4] == "work: asking 8/20, 1.6/s, 0:08 left"
         assert lines[-1] == "work: asking 20/20, 1.8/s"
 
+    def test_what_is_said_on_the_way_is_a_line_of_its_own(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        said = Progress("asking", 1, 20, "somebody\x1b[2J is away")
+        lines = self.told([Progress("asking", 1, 20), said], monkeypatch)
+        assert lines == ["work: asking 1/20", "somebody[2J is away"]
+
     def test_what_was_done_before_makes_it_no_faster(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A run that is taken up at 10 of 20: ten units in six seconds, not twenty."""
         lines = self.told([Progress("asking", n, 20) for n in range(10, 21)], monkeypatch)

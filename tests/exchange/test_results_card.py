@@ -146,6 +146,16 @@ def test_a_run_of_the_null_engine_gets_no_card(tmp_path: Path) -> None:
     assert not (tmp_path / "card").exists()
 
 
+def test_a_run_behind_a_defence_gets_no_card(tmp_path: Path) -> None:
+    """Its numbers are not the model's own."""
+    found = finished_run(tmp_path / "run", model="org/model + instruction")
+    model = found.manifest.model.model_copy(update={"defence": "instruction 1 cafe"})
+    guarded = replace(found, manifest=found.manifest.model_copy(update={"model": model}))
+    with pytest.raises(UserError, match="states what the model does by itself"):
+        export_model_card(guarded, SPECS, tmp_path / "card")
+    assert not (tmp_path / "card").exists()
+
+
 def test_a_run_of_the_null_engine_is_not_pushed(tmp_path: Path) -> None:
     """It is refused before the hub is asked anything."""
     finished_run(tmp_path / "run", model=f"org/model{NULL_ENGINE}")

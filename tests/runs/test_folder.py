@@ -12,41 +12,26 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from manifests import MODEL, settings
 
 from bfpo_bench.errors import UserError
 from bfpo_bench.runs.folder import RunFolder, check_writable
-from bfpo_bench.runs.identity import ModelIdentity, Settings
 from bfpo_bench.runs.jsonl import Appender
 from bfpo_bench.runs.manifest import Manifest
 from bfpo_bench.runs.records import Response, StoredLikelihood, Verdict
 from bfpo_bench.runs.training_manifest import TrainingManifest
 
-SETTINGS = Settings(
-    suite="s",
-    suite_version=1,
-    tasks={"a": "1 cafe"},
-    limit=None,
-    seed=0,
-    temperature=0,
-    top_p=1,
-    max_new_tokens=512,
-    context=8192,
-    chat_template=True,
-    few_shot={},
-    system_prompt=None,
-    samples={"a": {"documents": 10, "stratify_by": ("x",)}},
-)
-MODEL = ModelIdentity(name="m", weights="w", adapter=None, tokenizer="t", chat_template=None)
+SAMPLES = {"a": {"documents": 10, "stratify_by": ("x",)}}
 
 
 def manifest(
-    settings: dict[str, Any] | None = None, model: dict[str, Any] | None = None, **more: Any
+    other: dict[str, Any] | None = None, model: dict[str, Any] | None = None, **more: Any
 ) -> Manifest:
     fields: dict[str, Any] = {
         "run_id": "m-0",
         "model": MODEL.model_copy(update=model or {}),
         "model_source": {},
-        "settings": SETTINGS.model_copy(update=settings or {}),
+        "settings": settings(**{"tasks": {"a": "1 cafe"}, "samples": SAMPLES} | (other or {})),
         "partial": False,
         "suite_title": "",
     }
@@ -89,9 +74,9 @@ def test_of_the_training_the_run_knows_what_the_model_says_now(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("other", "named"),
     [
-        ({"settings": {"seed": 7}}, "settings seed: 0 there, 7 here"),
-        ({"settings": {"limit": 5}}, "settings limit: None there, 5 here"),
-        ({"settings": {"system_prompt": "Hi"}}, "settings system_prompt: None there, Hi here"),
+        ({"other": {"seed": 7}}, "settings seed: 0 there, 7 here"),
+        ({"other": {"limit": 5}}, "settings limit: None there, 5 here"),
+        ({"other": {"system_prompt": "Hi"}}, "settings system_prompt: None there, Hi here"),
         ({"model": {"weights": "v"}}, "model weights: w there, v here"),
     ],
 )

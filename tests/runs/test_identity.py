@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from manifests import settings
 
 from bfpo_bench.runs.identity import (
     ModelIdentity,
@@ -18,19 +19,8 @@ from bfpo_bench.runs.identity import (
     run_id,
 )
 
-SETTINGS = Settings(
-    suite="s",
-    suite_version=1,
+SETTINGS = settings(
     tasks={"a": "1 cafe", "b": "2 beef"},
-    limit=None,
-    seed=0,
-    temperature=0.0,
-    top_p=1.0,
-    max_new_tokens=512,
-    context=8192,
-    chat_template=True,
-    few_shot={},
-    system_prompt=None,
     samples={"a": {"documents": 10, "stratify_by": ["x"]}},
 )
 MODEL = ModelIdentity(name="org/model", weights="w", adapter=None, tokenizer="t", chat_template="c")
@@ -45,7 +35,7 @@ JUDGES: dict[str, dict[str, Any]] = {
 
 OTHER_SETTINGS: dict[str, Any] = {
     "suite": "t",
-    "suite_version": 2,
+    "suite_version": 3,
     "tasks": {"a": "1 cafe", "b": "2 f00d"},
     "limit": 5,
     "seed": 1,
@@ -61,6 +51,7 @@ OTHER_SETTINGS: dict[str, Any] = {
     "weights": {"a": 2.0},
     "dimensions": {"helpfulness": ["helpfulness/generative"]},
     "placement": {"a": {"orientation": "complement"}},
+    "bias": "b1a5",
 }
 OTHER_MODEL = {
     "name": "org/other",
@@ -68,6 +59,7 @@ OTHER_MODEL = {
     "adapter": "a",
     "tokenizer": "u",
     "chat_template": None,
+    "defence": "instruction 1 cafe",
 }
 
 
@@ -102,6 +94,15 @@ def test_engine_devices_and_judges_are_no_part_of_the_run_id() -> None:
     """A run may be finished on another engine and judged again."""
     parts = {*Settings.model_fields, *ModelIdentity.model_fields}
     assert not {p for p in parts if re.search("engine|device|dtype|judge", p)}
+
+
+def test_settings_without_a_bias_do_not_speak_of_one() -> None:
+    """So that what was measured before there was any keeps its run and its key."""
+    assert "bias" not in SETTINGS.model_dump()
+    assert "bias" not in SETTINGS.model_dump(mode="json", exclude={"suite"})
+    biased = SETTINGS.model_copy(update={"bias": "b1a5"})
+    assert biased.model_dump()["bias"] == "b1a5"
+    assert Settings.model_validate_json(biased.model_dump_json()) == biased
 
 
 def test_the_model_is_no_part_of_the_key() -> None:
@@ -161,3 +162,12 @@ def test_any_model_name_gives_a_safe_folder_name(name: str) -> None:
     found = run_id(MODEL.model_copy(update={"name": name}), SETTINGS)
     assert re.fullmatch(r"[A-Za-z0-9._-]{1,89}", found)
     assert not found.startswith((".", "-"))
+
+
+def test_a_model_without_a_defence_is_written_as_before() -> None:
+    """Its dump, and so its run's id, knows nothing of defences."""
+    assert "defence" not in MODEL.model_dump()
+    assert "defence" not in MODEL.model_dump_json()
+    guarded = MODEL.model_copy(update={"defence": "instruction 1 cafe"})
+    assert ModelIdentity.model_validate_json(guarded.model_dump_json()) == guarded
+    assert run_id(MODEL, SETTINGS) == "model-da09d2df"

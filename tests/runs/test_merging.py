@@ -34,6 +34,7 @@ from bfpo_bench.runs.merging import (
 )
 from bfpo_bench.runs.parts import (
     StoredShard,
+    by_run,
     contents,
     find_shards,
     finished_shards,
@@ -165,8 +166,16 @@ def fault(shard: StoredShard) -> None:
     append(shard.folder.verdicts_file("refusal"), broken)
 
 
+def unanswered(shard: StoredShard) -> None:
+    """Its first response is what a server failed at."""
+    first, *others = shard.folder.responses()
+    shard.folder.responses_file.unlink()
+    append(shard.folder.responses_file, [replace(first, error="no answer", fault=True), *others])
+
+
 LACKING = {
     "a response": (without_line(lambda f: f.responses_file), r"1 of 2 documents of talk"),
+    "a response that is a fault": (unanswered, r"1 of 2 documents of talk"),
     "a choice": (without_line(lambda f: f.likelihoods_file), r"1 of \d answers to choose"),
     "a verdict": (
         without_line(lambda f: f.verdicts_file("refusal")),
@@ -261,11 +270,6 @@ class TestGoingTogether:
         with pytest.raises(UserError, match=f"the {key} of talk's data: other there"):
             check_alike(shards)
 
-    def test_of_other_runs(self, tmp_path: Path) -> None:
-        shards = [*all_shards(tmp_path, 2), shard_folder(tmp_path, Shard(1, 1), run_id="n-0")]
-        with pytest.raises(UserError, match=f"is a shard of n-0 and .* of {RUN}: merge each run"):
-            check_alike(shards)
-
     def test_of_another_number(self, tmp_path: Path) -> None:
         with pytest.raises(UserError, match=r"is one of 4 shards and .* one of 2: name those"):
             check_alike([*all_shards(tmp_path, 2), *all_shards(tmp_path, 4)])
@@ -326,6 +330,15 @@ class TestFinding:
         all_shards(tmp_path)
         with pytest.raises(UserError, match="is no shard, and there are none of its run"):
             find_shards([tmp_path / name])
+
+    def test_those_of_one_run_together(self, tmp_path: Path) -> None:
+        """Also where the name of a folder says otherwise; one whose manifest is none goes by its name."""
+        mine = [one.path for one in all_shards(tmp_path)]
+        other = shard_folder(tmp_path / "other", Shard(1, 1), run_id="n-0").path
+        moved = mine[1].rename(tmp_path / "moved")
+        (mine[2] / "manifest.json").write_text("[")
+        paths = [mine[0], other, moved, mine[2]]
+        assert by_run(find_shards(paths)) == [[mine[0], moved, mine[2]], [other]]
 
     def test_how_many_are_finished(self, tmp_path: Path) -> None:
         """One of three was begun again, one has a manifest that is none."""

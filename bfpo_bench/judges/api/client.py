@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 
+from bfpo_bench.api.address import not_askable
 from bfpo_bench.api.faults import Failure, Transient, Unanswered, meaning, read_failure
 from bfpo_bench.api.key import Key
 from bfpo_bench.api.retry import retrying
@@ -85,10 +86,7 @@ class Client:
             error = Transient(f"it was silent for {patience.answering:g} seconds", silent=True)
             raise self._in_vain(error, text) from None
         except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
-            raise UserError(
-                f"The judge's URL {self._server.url} cannot be asked ({first_line(error)}): give "
-                "one like http://127.0.0.1:8000/v1."
-            ) from None
+            raise not_askable(self._server.url, JUDGE, error) from None
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise Transient(
                 f"no connection to it ({self._said(error)})", unreachable=True
