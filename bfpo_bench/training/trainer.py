@@ -49,7 +49,8 @@ class BFPOTrainer(Routed, Guarded, Referenced, DPOTrainer):
     responses are masked (see `training.ama`); a buffer may have none. `margin_model` gives each pair's margin,
     where the objective asks for one: `margin_beta` times that model's own h, as MODPO takes it from a
     safety-DPO model (arXiv 2310.03708). With a `routing` the model is its base with a router over its
-    experts (`routed.folder.put_router`), and the reference that base alone. `progress` is told of what is done before the first step.
+    experts (`put_router` of engines/routed/folder.py), and the reference that base alone. `progress` is
+    told of what is done before the first step.
     `changed` counts the rows that were cut, `parameters` those that are trained.
 
     Logged, in nats: h, its target and its residual (root mean square of h - target) for each safety

@@ -73,16 +73,12 @@ def put_router(model: Any, experts: Mapping[str, tuple[str, Path]]) -> None:
         model.set_submodule(name, routed)
 
 
-def write_router(folder: Path, model: Any) -> None:
+def write_routed(folder: Path, model: Any, routing: Routing) -> None:
+    """The whole folder but a tokenizer, midpo.json last."""
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
     save_file(_state(model), folder / ROUTER)
-
-
-def write_routed(folder: Path, model: Any, routing: Routing) -> None:
-    """The whole folder but a tokenizer, midpo.json last."""
-    write_router(folder, model)
     for role, expert in routing.experts.items():
         (folder / role).mkdir(exist_ok=True)
         for file in (CONFIG, WEIGHTS):
