@@ -103,8 +103,15 @@ def stages_here() -> Iterator[None]:
     import bfpo_bench.judging
     import bfpo_bench.merge_shards
     import bfpo_bench.pipeline
+    import bfpo_bench.training.redteam.given
 
-    modules = (bfpo_bench.assess, bfpo_bench.judging, bfpo_bench.merge_shards, bfpo_bench.pipeline)
+    modules = (
+        bfpo_bench.assess,
+        bfpo_bench.judging,
+        bfpo_bench.merge_shards,
+        bfpo_bench.pipeline,
+        bfpo_bench.training.redteam.given,
+    )
     with pytest.MonkeyPatch.context() as patch:
         for module in modules:
             patch.setattr(module, "run_stage", stage_here)
