@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich import box
@@ -31,20 +31,21 @@ def print_rounds(console: Console, state: State, fault: str | None) -> None:
 
 def table(state: State) -> Table:
     """A row for every round that has come to anything."""
+    scores = list(
+        dict.fromkeys(n for one in state.rounds if one.measured for n in one.measured.scores)
+    )
     found = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for heading in ("round", "pairs", "helpful", "harmless"):
+    for heading in ("round", "pairs", *(name.replace("/", "\n") for name in scores), "gate"):
         found.add_column(heading, justify="right", no_wrap=True)
-    found.add_column("gate", no_wrap=True)
     for one in state.rounds:
-        found.add_row(str(one.number), *_cells(one), style="red" if _broke(one) else "")
+        found.add_row(str(one.number), *_cells(one, scores), style="red" if _broke(one) else "")
     return found
 
 
-def _cells(one: Round) -> Iterator[str]:
-    made = one.pairs
+def _cells(one: Round, scores: Sequence[str]) -> Iterator[str]:
+    made, said = one.pairs, one.measured.scores if one.measured is not None else {}
     yield f"{made.pairs:,} of {made.prompts:,}" if made is not None else "–"
-    for name in ("helpfulness", "harmlessness"):
-        yield score_text(getattr(one.measured, name)) if one.measured is not None else "–"
+    yield from (score_text(said[name]) if name in said else "–" for name in scores)
     yield "–" if one.gate is None else "broken" if _broke(one) else "holds"
 
 

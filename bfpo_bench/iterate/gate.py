@@ -9,7 +9,8 @@ from bfpo_bench.errors import UserError
 from bfpo_bench.leaderboard.compare.gate import GateResult, Rule, Rules, bounds_text, check_gate
 from bfpo_bench.leaderboard.compare.result import Comparison
 
-_GUARDED = ("helpfulness", "harmlessness")
+GUARDED = ("helpfulness", "harmlessness")
+"""The means that a round must not be shown to lower."""
 
 
 def default_rules(comparison: Comparison) -> Rules:
@@ -18,7 +19,7 @@ def default_rules(comparison: Comparison) -> Rules:
 
     Raises UserError where nothing of either is scored: no round could be told from another.
     """
-    names = [name for mean in _GUARDED for name in _scored(mean, comparison)]
+    names = [name for mean in GUARDED for name in _scored(mean, comparison)]
     if not names:
         raise UserError(
             "Nothing of helpfulness or harmlessness is scored by these tasks and judges: give other "

@@ -6,19 +6,21 @@ of its own responses to the same prompts; each is measured alike and held agains
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
 from bfpo_bench.errors import UserError
 from bfpo_bench.iterate.asked import Asked, check
 from bfpo_bench.iterate.folder import Folder, model_of, round_recipe
-from bfpo_bench.iterate.gate import check_alike, check_rules, default_rules, told
+from bfpo_bench.iterate.gate import GUARDED, check_alike, check_rules, default_rules, told
 from bfpo_bench.iterate.state import Ended, Measured, Pairs, Round, State, opened, write
 from bfpo_bench.leaderboard.compare.comparison import compare_runs
-from bfpo_bench.leaderboard.compare.gate import GateResult, Rules, check_gate
+from bfpo_bench.leaderboard.compare.gate import GateResult, check_gate
 from bfpo_bench.progress import Ui
 from bfpo_bench.runs.training_manifest import TrainingManifest
 from bfpo_bench.scoring.finished import FinishedRun, read_finished
+from bfpo_bench.scoring.scores import Score, Scores
 from bfpo_bench.training.recipe import Recipe
 
 
@@ -73,22 +75,22 @@ def iterate(asked: Asked, parts: Parts, ui: Ui) -> State:
     check(asked)
     with opened(asked) as state:
         rounds = _Rounds(asked, parts, ui, state)
-        if not rounds.at(1).trained:
+        fresh = rounds.at(1).trained is None
+        if fresh:
+            buffer = "; its buffer stays" if asked.recipe.buffer else ""
+            ui.note(f"each round's pairs take the place of the recipe's data{buffer}")
             parts.prepare(round_recipe(asked.recipe, rounds.folder, 1))
         before = _measured(rounds, 0)
-        of_itself = compare_runs(before, before)
-        rules = asked.rules or default_rules(of_itself)
-        check_rules(rules, of_itself)
+        if fresh:
+            of_itself = compare_runs(before, before)
+            check_rules(asked.rules or default_rules(of_itself), of_itself)
         for number in range(1, asked.rounds + 1):
             after = _round(rounds, number, before)
-            result = _held(rounds, number, rules, before, after)
+            result = _held(rounds, number, before, after)
             if not result.passed:
                 return rounds.end("gate", _worse(rounds, number, result))
             before = after
-        last = rounds.at(asked.rounds).model
-        return rounds.end(
-            "rounds", f"All {asked.rounds} rounds are done: the last model is {last}."
-        )
+        return rounds.end("rounds", f"Round {asked.rounds} is the last that was asked for.")
 
 
 def _round(rounds: _Rounds, number: int, before: FinishedRun) -> FinishedRun:
@@ -116,21 +118,25 @@ def _measured(rounds: _Rounds, number: int) -> FinishedRun:
         return read_finished(Path(done.measured.run))
     rounds.say(number, "measure" if number else f"measure {done.model}, where it begins")
     run = rounds.parts.measure(done.model)
-    found = Measured(
-        run=str(run.folder.path),
-        helpfulness=run.scores.helpfulness,
-        harmlessness=run.scores.harmlessness,
-    )
-    rounds.keep(number, measured=found)
+    scores = {name: score for mean in GUARDED for name, score in _scored(run.scores, mean)}
+    rounds.keep(number, measured=Measured(run=str(run.folder.path), scores=scores))
     return run
 
 
-def _held(
-    rounds: _Rounds, number: int, rules: Rules, before: FinishedRun, after: FinishedRun
-) -> GateResult:
+def _scored(scores: Scores, mean: str) -> Iterator[tuple[str, Score]]:
+    whole: Score = getattr(scores, mean)
+    if whole.value is not None:
+        yield mean, whole
+        return
+    for name, cell in scores.cells.items():
+        if name.startswith(f"{mean}/") and cell.value is not None:
+            yield name, cell
+
+
+def _held(rounds: _Rounds, number: int, before: FinishedRun, after: FinishedRun) -> GateResult:
     comparison = compare_runs(before, after)
     check_alike(comparison, number)
-    result = check_gate(rules, comparison)
+    result = check_gate(rounds.asked.rules or default_rules(comparison), comparison)
     rounds.keep(number, gate=result)
     return result
 

@@ -48,11 +48,11 @@ class Pairs(_Part):
 
 
 class Measured(_Part):
-    """A model's run and what its row says, in percent."""
+    """A model's run and what its row says, in percent: helpfulness and harmlessness, or in place of one
+    that is not scored its cells that are."""
 
     run: str
-    helpfulness: Score
-    harmlessness: Score
+    scores: dict[str, Score]
 
 
 class Round(_Part):
@@ -87,11 +87,21 @@ class State(_Part):
         rounds = sorted([*others, done], key=lambda one: one.number)
         return self.model_copy(update={"rounds": tuple(rounds)})
 
+    def undecided(self) -> State:
+        """Without what gates said and why it ended: rules may be others by now."""
+        rounds = tuple(one.model_copy(update={"gate": None}) for one in self.rounds)
+        return self.model_copy(update={"rounds": rounds, "ended": None, "reason": None})
+
     @property
     def best(self) -> Round | None:
-        """The last round that was measured and broke no rule."""
-        held = [one for one in self.rounds if one.measured and (not one.gate or one.gate.passed)]
-        return held[-1] if held else None
+        """The last round before any that broke a rule or has not come to its end; None where not even
+        the first model is measured."""
+        found = None
+        for one in self.rounds:
+            if one.measured is None or (one.number > 0 and not (one.gate and one.gate.passed)):
+                break
+            found = one
+        return found
 
 
 @contextmanager
@@ -121,7 +131,7 @@ def opened(asked: Asked) -> Iterator[State]:
             # A copy, since rounds to come read them again
             write_atomically(folder.prompts_file, asked.prompts.read_bytes())
             state = State(settings=asked.settings(prompts))
-        state = state.model_copy(update={"ended": None, "reason": None})
+        state = state.undecided()
         write(folder, state)
         yield state
 
