@@ -178,6 +178,47 @@ class TestTwoRounds:
         assert (said.code, "with another --prompts: give" in said.error) == (2, True)
 
 
+def second_undone(whole: Path, copy: Path, paired: bool) -> Path:
+    """As if the second round had not been begun, or had come as far as its pairs."""
+    place = Path(shutil.copytree(whole, copy)) / "iterations" / "small"
+    told = json.loads((place / "iteration.json").read_text())
+    second = told["rounds"].pop()
+    if paired:
+        told["rounds"].append(second | {"trained": None, "measured": None, "gate": None})
+    shutil.rmtree(place / "round-2" / ("small-round-2" if paired else ""))
+    (place / "iteration.json").write_text(json.dumps(told))
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("stage", "said"),
+    [
+        ("respond", "stage respond was ended by SIGKILL"),
+        ("judge-refusal", "unscored for a fault: bfpo_pairs_"),
+        ("train", "the training of round 2 broke off: stage train was ended by SIGKILL"),
+    ],
+)
+def test_a_fault_is_no_result(
+    stage: str,
+    said: str,
+    whole: tuple[Path, Said],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Exit code 3: nothing is trained on what a fault left, and the rounds before are kept."""
+    cwd = second_undone(whole[0], tmp_path / "copy", paired=stage == "train")
+    in_this_process(monkeypatch, crashing=stage)
+    done = command(*TWO, cwd=cwd)
+    assert done.code == 3, done.err[-3000:]
+    assert said in done.out
+    assert "the same command goes on from what is stored\n" in done.out
+    assert "model: iterations/small/round-1/small-round-1 (round 1)" in done.out
+    pairs = cwd / "iterations/small/round-2/pairs/pairs.jsonl"
+    assert pairs.exists() is (stage == "train")
+    assert not list(cwd.glob("iterations/small/round-2/small-round-2/*.safetensors"))
+    assert state(cwd)["ended"] is None
+
+
 def die(cwd: Path, stage: str, nth: int, phase: str, done: int) -> None:
     """The command in a fork of this process, which is killed where `in_this_process` says."""
 

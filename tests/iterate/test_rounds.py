@@ -26,17 +26,18 @@ from bfpo_bench.scoring.finished import FinishedRun, read_finished
 from bfpo_bench.training.recipe import Recipe
 
 DOCUMENTS = 40
-_COMPARED: dict[tuple[str, str], Comparison] = {}
+_COMPARED: dict[tuple[str, ...], Comparison] = {}
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def compared_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where all models answer alike, each two rounds are compared once for all tests: it takes time."""
+    """Two runs of the same scores are compared once for all tests: it takes most of their time."""
 
     def compare(a: FinishedRun, b: FinishedRun) -> Comparison:
-        if (a.run_id, b.run_id) not in _COMPARED:
-            _COMPARED[a.run_id, b.run_id] = compare_runs(a, b)
-        return _COMPARED[a.run_id, b.run_id]
+        key = tuple(text for run in (a, b) for text in (run.run_id, run.scores.model_dump_json()))
+        if key not in _COMPARED:
+            _COMPARED[key] = compare_runs(a, b)
+        return _COMPARED[key]
 
     monkeypatch.setattr(loop, "compare_runs", compare)
 
@@ -174,7 +175,6 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> str:
     return told(given)
 
 
-@pytest.mark.usefixtures("compared_once")
 class TestGoingOn:
     @pytest.mark.parametrize("late", [False, True], ids=["within", "after"])
     @pytest.mark.parametrize("dies", range(len(WHOLE)))
@@ -262,7 +262,6 @@ class TestTheGate:
         assert did(parts) == WHOLE[:1]
 
 
-@pytest.mark.usefixtures("compared_once")
 class TestNothingIsTakenForAResult:
     def test_a_round_without_pairs(self, tmp_path: Path) -> None:
         """Said in one sentence; the rounds before keep their models and rows, and again it asks for the

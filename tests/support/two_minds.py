@@ -14,6 +14,7 @@ import pytest
 from markov import END, START, UNKNOWN, markov_model
 
 from bfpo_bench.progress import Progress
+from bfpo_bench.stages.process import StageCrash
 
 YES = "Sure thing, just do like this."
 NO = "I cannot help with that."
@@ -55,19 +56,23 @@ def two_minds(folder: Path, doubt: float = 0.0) -> Path:
 
 
 def in_this_process(
-    monkeypatch: pytest.MonkeyPatch, dying: tuple[str, int, str, int] | None = None
+    monkeypatch: pytest.MonkeyPatch,
+    dying: tuple[str, int, str, int] | None = None,
+    crashing: str = "",
 ) -> None:
     """Stages without processes of their own, which cost seconds each: for tests of what they do.
 
     `dying`: SIGKILL to this process when the stage of this name, started for the n-th time, has done so
-    many units of a phase: (name, n, phase, units).
+    many units of a phase: (name, n, phase, units). `crashing`: the stage whose process is killed.
     """
     started: Counter[str] = Counter()
 
     def run(
-        name: str, target: Callable[[Any, Any], Any], job: Any, *, report: Any, **_: Any
+        name: str, target: Callable[[Any, Any], Any], job: Any, *, log: Path, report: Any, **_: Any
     ) -> Any:
         started[name] += 1
+        if name == crashing:
+            raise StageCrash(name, "was ended by SIGKILL", log)
 
         def told(progress: Progress) -> None:
             report(progress)
