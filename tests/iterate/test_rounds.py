@@ -253,6 +253,7 @@ class TestTheGate:
         assert did(then) == WHOLE[4:]
         again = go(asked(tmp_path, 2), last := Scripted(tmp_path))
         assert (again.ended, last.did) == ("gate", [])
+        assert [one.gate is None for one in again.rounds] == [True, False, True]
 
     def test_a_rule_that_names_nothing_is_said_before_any_training(self, tmp_path: Path) -> None:
         given = asked(tmp_path, rules=Rules(rules=(Rule(score="helpfulnes", at_least=0),)))
