@@ -14,7 +14,7 @@ from bfpo_bench.cli.demo_compare import measured
 from bfpo_bench.cli.execute import exit_code, measure, print_ends, print_json, print_leaderboard
 from bfpo_bench.cli.train import check_installed
 from bfpo_bench.cli.ui import RichUi, Terminal, duration
-from bfpo_bench.demo.compare import BFPO, ensure_models
+from bfpo_bench.demo.compare import ensure_models
 from bfpo_bench.demo.methods.listed import Table
 from bfpo_bench.demo.methods.make import make_all
 from bfpo_bench.demo.methods.rows import Row, requests, row_of
@@ -71,7 +71,7 @@ def all_and_print(
         return exit_code(finished)
     console = Terminal()
     print_leaderboard(console, plans[0], finished)
-    _print_picture(found)
+    _print_picture(found, table.subject)
     for plan, (_, rows) in zip(plans, requests(table.rows, places, common), strict=True):
         print_ends(console, plan, [f for row, f in found if row in rows])
     return exit_code(finished)
@@ -83,7 +83,7 @@ def _row(rows: Sequence[Row], places: Mapping[str, Path], finished: Finished) ->
     return row_of(rows, places, planned.subject.base.folder, defence)
 
 
-def _print_picture(found: Sequence[tuple[Row, Finished]]) -> None:
+def _print_picture(found: Sequence[tuple[Row, Finished]], subject: str) -> None:
     """All rows on one plane, and in words those that decode as the model does: no others are ranked
     with them."""
     named = [(row, m) for row, f in found if (m := measured(f, row.name)) is not None]
@@ -95,6 +95,6 @@ def _print_picture(found: Sequence[tuple[Row, Finished]]) -> None:
         typer.echo(line)
     typer.echo("")
     ranked: list[Measured] = [m for row, m in named if row.bias is None]
-    for line in overview(ranked, BFPO):
+    for line in overview(ranked, subject):
         typer.echo(textwrap.fill(line, _WIDTH, subsequent_indent="  "))
     typer.echo("")
