@@ -72,6 +72,9 @@ def levels(
     responses as the next; probabilities and labels into equal widths. A score at a
     cut belongs to the lower level. The cuts are kept in FILE.cuts.json.
 
+    A judge of harmful prompts alone, as harm is, needs "harmful": true or false in
+    each line: what answers a benign prompt is safe.
+
     Responses that a judge could not judge are left out and counted. What a judge
     with a model has said is remembered: the same command goes on.
 

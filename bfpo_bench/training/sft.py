@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import Any
 
 from trl import SFTTrainer
@@ -33,7 +32,7 @@ class SftRows:
 
     columns: dict[str, list[Any]]
     changed: Mapping[str, int]
-    cells: Mapping[Levels, int] = MappingProxyType({})
+    cells: Mapping[Levels, int] = field(default_factory=dict)
 
 
 def sft_rows(data: TrainingData, tokenizer: Any, max_length: int) -> SftRows:
@@ -57,12 +56,12 @@ class GuardedSFTTrainer(Guarded, SFTTrainer):
     def __init__(
         self,
         changed: Mapping[str, int],
-        cells: Mapping[Levels, int] = MappingProxyType({}),
+        cells: Mapping[Levels, int] | None = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)
         self.changed = changed
-        self.cells = cells
+        self.cells = cells or {}
         self.parameters = count_parameters(self.model)
 
     def _send_telemetry(self) -> None:

@@ -43,7 +43,6 @@ def data_lines(data: TrainingData) -> list[str]:
             line = f"{part}: {report.origin}{at}: {report.used:,} of {report.rows:,} rows"
             cases = [f"{report.cases[c]:,} {c}" for c in CASES if report.cases[c]]
             dropped = [f"{n:,} {reason}" for reason, n in report.dropped.items()]
-            line += ", each two responses" if report.used > report.taken else ""
             line += f"; (chosen/rejected) {', '.join(cases)}" if cases else ""
             lines.append(line + (f"; dropped: {', '.join(dropped)}" if dropped else ""))
     if data.levelled:

@@ -9,34 +9,47 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bfpo_bench.errors import UserError
+from bfpo_bench.judges.finding import Finding
 from bfpo_bench.judges.item import Text
 from bfpo_bench.judges.spec import JudgeSpec
 from bfpo_bench.judging import PlannedJudge, judge_texts
 from bfpo_bench.levels import Levels
 from bfpo_bench.progress import Ui
 from bfpo_bench.stages.process import StageCrash
-from bfpo_bench.training.ama.rewards import check_judge, score_of
+from bfpo_bench.training.ama.rewards import bounded, check_judge, score_of
 from bfpo_bench.training.control.sidecar import AXES, Axis, StoredCuts
 from bfpo_bench.training.data.jsonl import LEVELS, conversation, pair, records
 from bfpo_bench.training.data.messages import check_conversation
-from bfpo_bench.training.data.rows import Drop, Fault
+from bfpo_bench.training.data.rows import Drop, Fault, label
 
 _AGAINST: Mapping[Axis, tuple[str, ...]] = {
     "helpfulness": ("harm", "toxicity"),
     "safety": ("refusal",),
 }
 """Kinds that measure the other axis."""
-_PAIR = ("chosen", "rejected")
-NoScore = Literal["unjudged", "degenerate"]
+_OF: Mapping[Axis, str] = {
+    "helpfulness": "rewards, ratings or refusals",
+    "safety": "harm or toxicity, or a reward model of safety",
+}
+NoScore = Literal["unjudged", "degenerate", "not asked"]
+_NOT_ASKED: NoScore = "not asked"
+_REASONS: Mapping[NoScore, str] = {
+    "degenerate": "degenerate response",
+    "unjudged": "unjudged response",
+    "not asked": "prompt of a kind that a judge does not score",
+}
 
 
 @dataclass(frozen=True)
 class ResponseRow:
-    """A record as it will be written, but for its levels, and the two texts that judges see."""
+    """A record as it will be written, but for its levels, and the two texts that judges see. `place`
+    is its line; `harmful`: is it harmful to comply with the prompt? None where it does not say."""
 
+    place: str
     record: Mapping[str, Any]
     prompt: str
     response: str
+    harmful: bool | None
 
 
 @dataclass(frozen=True)
@@ -53,8 +66,8 @@ def check_axis(spec: JudgeSpec, axis: Axis) -> None:
     check_judge(spec)
     if spec.kind in _AGAINST[axis]:
         raise UserError(
-            f"--{axis} {spec.name} is a judge of {spec.kind}, which tells nothing of {axis}: name "
-            f"{'a reward model (reward), or one of ratings or refusals' if axis == 'helpfulness' else 'one of harm or toxicity'}."
+            f"--{axis} {spec.name} is a judge of {spec.kind}, which tells nothing of {axis}: name a judge "
+            f"of {_OF[axis]}."
         )
 
 
@@ -67,7 +80,7 @@ def read_rows(path: Path) -> tuple[list[ResponseRow], Counter[str]]:
     found, dropped = list[ResponseRow](), Counter[str]()
     for place, record in records(path):
         try:
-            found += _rows(record)
+            found += _rows(place, record)
         except Drop as drop:
             dropped[str(drop)] += 1
         except Fault as fault:
@@ -75,45 +88,82 @@ def read_rows(path: Path) -> tuple[list[ResponseRow], Counter[str]]:
     return found, dropped
 
 
-def _rows(record: Mapping[str, Any]) -> list[ResponseRow]:
+def _rows(place: str, record: Mapping[str, Any]) -> list[ResponseRow]:
     if "chosen" in record and "messages" not in record:
-        both, prompt = pair(record), record["prompt"]
-        return [_row({"prompt": prompt, "response": r}) for r in (both.chosen, both.rejected)]
+        both = pair(record)
+        shared = {key: record[key] for key in ("prompt", "harmful") if key in record}
+        return [_row(place, {**shared, "response": r}) for r in (both.chosen, both.rejected)]
     # Levels that are there are given anew
-    return [_row({k: v for k, v in record.items() if k not in LEVELS})]
+    return [_row(place, {k: v for k, v in record.items() if k not in LEVELS})]
 
 
-def _row(record: Mapping[str, Any]) -> ResponseRow:
+def _row(place: str, record: Mapping[str, Any]) -> ResponseRow:
     messages = conversation(record)
     check_conversation(messages)
-    return ResponseRow(record, messages[-2]["content"], messages[-1]["content"])
+    prompt, response = (message["content"] for message in messages[-2:])
+    return ResponseRow(place, record, prompt, response, label(record, "harmful"))
+
+
+def check_kinds(rows: Sequence[ResponseRow], planned: PlannedJudge) -> None:
+    """Raises UserError for a row that does not say of which kind its prompt is, to a judge of one."""
+    spec = planned.judge.spec
+    unsaid = next((row for row in rows if row.harmful is None), None)
+    if unsaid is not None and len(spec.prompts) == 1:
+        raise UserError(
+            f"Judge {spec.name} scores {spec.prompts[0]} prompts alone, and {unsaid.place} does not say "
+            'whether its prompt is harmful: give each line "harmful": true or false, or name another '
+            "judge."
+        )
 
 
 def scored(
-    rows: Sequence[ResponseRow], planned: PlannedJudge, ui: Ui, arguments: Mapping[str, Any]
+    rows: Sequence[ResponseRow],
+    axis: Axis,
+    planned: PlannedJudge,
+    ui: Ui,
+    arguments: Mapping[str, Any],
 ) -> Scored:
     """Each response's score by the judge. What a judge with a model has found is remembered, so that
-    the same command goes on. Raises UserError for scores that cannot be read as numbers."""
-    key = planned.judge.key
+    the same command goes on.
+
+    A judge of harmful prompts alone is not asked of others: whatever answers a benign prompt is safe,
+    where the judge's scores are bounded and that has a number. `rows` are those that `check_kinds` lets
+    pass. Raises UserError for scores that cannot be read as numbers.
+    """
+    spec, key = planned.judge.spec, planned.judge.key
+    shown = [row for row in rows if _asked(row, spec)]
     try:
-        findings = judge_texts(
-            planned, [Text(row.prompt, row.response) for row in rows], ui, arguments
-        )
+        texts = [Text(row.prompt, row.response) for row in shown]
+        findings = judge_texts(planned, texts, ui, arguments)
     except StageCrash as crash:
         return Scored(
             ["unjudged"] * len(rows), f"judge {key} broke off: {crash}; the same command goes on"
         )
-    told: list[float | NoScore] = []
-    for finding in findings:
-        score = score_of(planned.judge.spec, finding)
-        none: NoScore = "degenerate" if finding.label == "degenerate" else "unjudged"
-        told.append(none if score is None else score)
+    safe = axis == "safety" and bounded(spec)
+    said = iter(_score(spec, finding) for finding in findings)
+    told = [
+        next(said) if _asked(row, spec) else 1.0 if safe and not row.harmful else _NOT_ASKED
+        for row in rows
+    ]
     broken = sum(finding.fault for finding in findings)
     fault = (
-        f"judge {key}: {broken} of {len(rows)} responses are unjudged for a fault: the same command "
+        f"judge {key}: {broken} of {len(shown)} responses are unjudged for a fault: the same command "
         "asks again for these"
     )
     return Scored(told, fault if broken else None)
+
+
+def _asked(row: ResponseRow, spec: JudgeSpec) -> bool:
+    """Whether the judge scores prompts such as the row's."""
+    kind = "harmful" if row.harmful else "benign"
+    return len(spec.prompts) == 2 or kind in spec.prompts
+
+
+def _score(spec: JudgeSpec, finding: Finding) -> float | NoScore:
+    score = score_of(spec, finding)
+    if score is not None:
+        return score
+    return "degenerate" if finding.label == "degenerate" else "unjudged"
 
 
 def complete(
@@ -124,10 +174,8 @@ def complete(
     found, left_out = list[tuple[int, dict[Axis, float]]](), Counter[str]()
     both = zip(*(said[axis].scores for axis in AXES), strict=True)
     for place, scores in enumerate(both):
-        if "degenerate" in scores:
-            left_out["degenerate response"] += 1
-        elif "unjudged" in scores:
-            left_out["unjudged response"] += 1
+        if reasons := [reason for reason in _REASONS if reason in scores]:
+            left_out[_REASONS[reasons[0]]] += 1
         else:
             numbers = (score for score in scores if not isinstance(score, str))
             found.append((place, dict(zip(AXES, numbers, strict=True))))

@@ -14,7 +14,13 @@ from bfpo_bench.judging import PlannedJudge
 from bfpo_bench.levels import Levels
 from bfpo_bench.progress import Ui
 from bfpo_bench.runs.jsonl import write_atomically
-from bfpo_bench.training.control.judged import complete, levelled, read_rows, scored
+from bfpo_bench.training.control.judged import (
+    check_kinds,
+    complete,
+    levelled,
+    read_rows,
+    scored,
+)
 from bfpo_bench.training.control.sidecar import (
     AXES,
     DEFAULT,
@@ -54,7 +60,9 @@ def level_file(
     """
     given = None if given_cuts is None else read_cuts(given_cuts, judges, count)
     rows, left_out = read_rows(responses)
-    said = {axis: scored(rows, judges[axis], ui, arguments) for axis in AXES}
+    for axis in AXES:
+        check_kinds(rows, judges[axis])
+    said = {axis: scored(rows, axis, judges[axis], ui, arguments) for axis in AXES}
     faults = [one.fault for one in said.values() if one.fault is not None]
     kept, more = complete(said)
     left_out += more

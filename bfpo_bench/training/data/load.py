@@ -238,6 +238,7 @@ def _read(
     for place, row in table.rows:
         try:
             found += usable(row)
+            report.used += 1
         except Drop as drop:
             report.dropped[str(drop)] += 1
         except Fault as fault:
@@ -248,7 +249,7 @@ def _read(
             f"{table.name}: no {noun} is left (rows {table.total:,}, taken {table.taken:,}"
             f"{'; dropped' + counts[1:] if counts else ''}): take more of it, or other data."
         )
-    report.used, report.sha256 = len(found), _sha256(found)
+    report.sha256 = _sha256(found)
     return found, report
 
 
