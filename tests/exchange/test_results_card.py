@@ -157,7 +157,9 @@ def test_a_run_behind_a_defence_or_at_levels_gets_no_card(
     found = finished_run(tmp_path / "run", model=f"org/model + {told}")
     model = found.manifest.model.model_copy(update={part: told})
     guarded = replace(found, manifest=found.manifest.model_copy(update={"model": model}))
-    with pytest.raises(UserError, match=f"states what the model does by itself: export the run without --{part}"):
+    with pytest.raises(
+        UserError, match=f"states what the model does by itself: export the run without --{part}"
+    ):
         export_model_card(guarded, SPECS, tmp_path / "card")
     assert not (tmp_path / "card").exists()
 
