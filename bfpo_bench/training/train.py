@@ -21,6 +21,7 @@ from bfpo_bench.runs.manifest import git_commit, versions
 from bfpo_bench.runs.training_manifest import (
     Base,
     Parameters,
+    TrainedLevels,
     TrainingManifest,
     read_training_manifest,
 )
@@ -139,15 +140,17 @@ def _trainer(
     adapter = lora_of(recipe, base, model)
     if recipe.stage == "sft":
         from bfpo_bench.training.freeze import train_only
-        from bfpo_bench.training.sft import GuardedSFTTrainer, count_cut
+        from bfpo_bench.training.sft import GuardedSFTTrainer, sft_rows
 
         if recipe.train_only:
             train_only(model, recipe.train_only)
+        rows = sft_rows(data, tokenizer, recipe.max_length)
         return GuardedSFTTrainer(
-            count_cut(data.conversations, tokenizer, recipe.max_length),
+            rows.changed,
+            rows.cells,
             model=model,
             args=arguments,
-            train_dataset=Dataset.from_dict({"messages": list(data.conversations)}),
+            train_dataset=Dataset.from_dict(rows.columns),
             processing_class=tokenizer,
             peft_config=adapter,
         )
@@ -205,6 +208,7 @@ def _manifest(
     """`seconds` and `tokens` are told of trainings that ran in one go."""
     tokens = getattr(trainer, "tokens_seen", None)
     objective = getattr(trainer, "objective", None)
+    cells = getattr(trainer, "cells", {})
     return TrainingManifest(
         format=1,
         stage=recipe.stage,
@@ -222,6 +226,11 @@ def _manifest(
         if recipe.stage == "preference"
         else None,
         mixture=tuple(one.dump() for one in data.drawn),
+        levels=TrainedLevels(
+            count=recipe.levels, cells={str(levels): n for levels, n in sorted(cells.items())}
+        )
+        if recipe.levels is not None
+        else None,
         changed=dict(trainer.changed),
         data_sha256=data.sha256,
         parameters=Parameters(trained=trainer.parameters.trained, all=trainer.parameters.all),
