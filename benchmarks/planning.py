@@ -60,7 +60,11 @@ def suite_workload(name: str) -> Workload:
         prompts=sum(e.requests for e in answered),
         prompt_tokens=sum(e.prompt_tokens for e in answered),
         new_tokens=sum(e.new_tokens for e in answered),
-        harmful=sum(e.requests for e in answered if e.task.prompts == "harmful"),
+        harmful=sum(
+            e.requests
+            for e in answered
+            if e.task.prompts == "harmful" and "harm" in e.task.judged_by
+        ),
         choices=sum(e.requests for e in chosen),
         choice_tokens=sum(e.prompt_tokens for e in chosen),
         documents=sum(e.documents for e in chosen),

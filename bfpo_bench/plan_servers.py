@@ -196,7 +196,7 @@ def _subject(
     # Weights are the server's affair: none is read here
     trust = Trust(given in request.trust_remote_code, pickle=True)
     try:
-        return resolve_subject(given, progress, trust)
+        subject = resolve_subject(given, progress, trust)
     except UserError as error:
         if not all(one.chat for one in found):
             raise
@@ -204,3 +204,9 @@ def _subject(
             f"{str(error).removesuffix('.')}; one that is known by its name on the server alone is "
             "asked with --engine-arg api=chat."
         ) from error
+    if subject.routed:
+        raise UserError(
+            f"{subject.name} is a router over LoRA experts, which no server has loaded: ask it with "
+            "--engine transformers."
+        )
+    return subject

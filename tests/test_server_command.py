@@ -255,7 +255,8 @@ class TestByItsFiles:
         assert (
             f"model {REFUSER}: server (vllm 0.32.0 at {one.url}, 2 servers; ids in, ids out; "
             "log-likelihoods through prompt_logprobs; tokenizer compared through /tokenize; choices "
-            "of 1024 tokens and more fail, for want of room (--max-model-len 1025 would have it))"
+            "of 1024 tokens and more fail, for want of room (--max-model-len 1025 would have it; above "
+            "a model's own context vLLM wants VLLM_ALLOW_LONG_MAX_MODEL_LEN=1 beside it))"
         ) in done.out
 
     def test_its_run_is_that_of_other_engines(self, tokenizer: Any, tmp_path: Path) -> None:

@@ -20,6 +20,9 @@ from faults import stage_here
 from pages import ROOT, File, parse_file
 from rule_judges import asked, rule_folder
 
+from bfpo_bench import merge_shards
+from bfpo_bench.stages.process import StageCrash
+
 TASKS = (
     "bfpo_advbench,bfpo_xstest_*,bfpo_alpaca_eval,bfpo_ethics_justice,bfpo_crows_pairs_english,"
     "bfpo_toxigen"
@@ -380,6 +383,24 @@ class TestSeveralRuns:
         assert said.out.count("run: ") == 1
         told = self.merge(here, "--json")
         assert (told.code, len(json.loads(told.out))) == (2, 1)
+
+    def test_one_whose_scoring_dies_keeps_no_other_from_it(
+        self, here: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first, *_ = sorted({p.name.partition(".")[0] for p in here.glob("runs/*")})
+        real = merge_shards._evaluate
+
+        def dies(plan: Any, run: Any, ui: Any) -> None:
+            if plan.folder.name == first:
+                raise StageCrash("evaluate", "was killed", plan.folder / "logs" / "evaluate.log")
+            real(plan, run, ui)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(merge_shards, "_evaluate", dies)
+            said = self.merge(here)
+        assert (said.code, said.out.count("run: ")) == (3, 2)
+        assert f"not scored: stage evaluate was killed; its log is runs/{first}/logs" in said.err
+        assert ok(self.merge(here)).out.count("run: ") == 3
 
 
 class TestFaults:

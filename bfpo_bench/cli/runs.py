@@ -84,7 +84,8 @@ def merge(
 
     Those of one run must go together and be complete: what does not is named, with its mend, and the
     other runs are made all the same. A run is then scored and gets its row, as if one command had made
-    it. The shards stay, and merging again is harmless.
+    it; where its scoring dies, that is told, and the exit code is 3. The shards stay, and merging again
+    is harmless.
 
         bfpo-bench runs merge runs/*.shard-*
     """
@@ -93,26 +94,32 @@ def merge(
     from bfpo_bench.cli.ui import RichUi, plain
     from bfpo_bench.errors import UserError
     from bfpo_bench.runs.parts import by_run, find_shards
+    from bfpo_bench.stages.process import StageCrash
 
     ui = RichUi()
     merged: list[tuple[Path, Rejudged]] = []
     refused: list[UserError] = []
+    crashed: list[StageCrash] = []
     for folders in by_run(find_shards(shards)):
         try:
             merged.append(_merged(folders, out, leaderboard, ui))
         except UserError as error:
             refused.append(error)
+        except StageCrash as crash:
+            crashed.append(crash)
     if merged or json_:
         print_rejudged(merged, json_)
     if not json_:
         for _, one in merged:
             typer.echo(f"run: {one.folder.path}")
+    for crash in crashed:
+        complain(f"not scored: {plain(str(crash))}; the same command goes on", "red")
     # The last is said where the command ends, as that of a single run is
     for sentence in refused[:-1]:
         complain(f"error: {plain(str(sentence))}", "red")
     if refused:
         raise refused[-1]
-    raise typer.Exit(3 if any(one.scores.faults for _, one in merged) else 0)
+    raise typer.Exit(3 if crashed or any(one.scores.faults for _, one in merged) else 0)
 
 
 def _merged(

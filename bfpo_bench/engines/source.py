@@ -17,6 +17,17 @@ WEIGHTS = (".safetensors", ".bin", ".pt", ".pth")
 """safetensors, then what PyTorch pickles: the first that a model has is what is loaded."""
 TOKENIZER = ("tokenizer.json", "tokenizer.model", "vocab.json", "tokenizer_config.json")
 TEMPLATE = "chat_template.jinja"
+ROUTED = "midpo.json"
+"""In a folder whose model is a router over LoRA experts; see `engines/routed/folder.py`."""
+ROUTED_FILES = (
+    "router.safetensors",
+    *(
+        f"{r}/adapter_{f}"
+        for r in ("safety", "helpfulness")
+        for f in ("config.json", "model.safetensors")
+    ),
+)
+"""What decides how such a model answers, besides its base."""
 _SMALL = (".json", ".jinja", ".model", ".txt", ".md", ".py")
 """What is fetched besides weights. Code is run only for a model that the user trusts (`trust.py`)."""
 _NOT_WEIGHTS = ("training_args", "optimizer", "scheduler", "rng_state", "scaler")
@@ -56,6 +67,8 @@ class Source:
 
     def weight_files(self) -> list[str]:
         """safetensors where there are any, else PyTorch's own format; an adapter's are called so."""
+        if self.has(ROUTED):
+            return [f for f in ROUTED_FILES if f.endswith(WEIGHTS[0]) and self.has(f)]
         begins = "adapter_model" if self.has("adapter_config.json") else ""
         for suffix in WEIGHTS:
             found = [f for f in self.files if f.endswith(suffix) and "/" not in f]

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from bfpo_bench.engines.base import ModelFiles
+from bfpo_bench.engines.routed.check import check_base, check_whole
 from bfpo_bench.engines.source import (
+    ROUTED,
+    ROUTED_FILES,
     TOKENIZER,
     Source,
     chat_template,
@@ -26,7 +29,7 @@ from bfpo_bench.runs.training_manifest import TrainingManifest, read_training_ma
 
 @dataclass(frozen=True)
 class Subject:
-    """A model as the user named it: a base, and perhaps a LoRA adapter on it.
+    """A model as the user named it: a base, and perhaps a LoRA adapter on it, or a router over two.
 
     `training` is what it says of its own training; `training_fault` why that cannot be used.
     `remote_code`: code of its own may run. `servers` are the URLs of one that is known by its name
@@ -47,6 +50,11 @@ class Subject:
     def hosted(self) -> bool:
         """Whether it has no files here: not its configuration, nor its tokenizer."""
         return self.base.folder is None and self.base.hub is None
+
+    @property
+    def routed(self) -> bool:
+        """Whether the adapter is MidPO's: a router over two LoRA experts (`routed/`)."""
+        return self.adapter is not None and self.adapter.has(ROUTED)
 
     @property
     def tokenizer_source(self) -> Source:
@@ -93,7 +101,7 @@ def resolve_subject(
     tokenizer, and for one that needs more `trust`.
     """
     source = open_source(given)
-    adapter = source if source.has("adapter_config.json") else None
+    adapter = source if source.has("adapter_config.json", ROUTED) else None
     base = _base_of(adapter) if adapter is not None else source
     _check_complete(base, adapter)
     for part in (base, adapter):
@@ -109,6 +117,10 @@ def resolve_subject(
         tokenizer=_identify_tokenizer(tokens),
         chat_template=digest(template)[:16] if template else None,
     )
+    if adapter is not None and adapter.has(ROUTED):
+        check_base(adapter, base.name, identity.weights)
+        # No other engine may take it for its base
+        config = {**config, "architectures": [f"of a router over experts of {base.name}"]}
     name = source.name
     if source.folder is not None:
         # A folder's name says little: what lies in it tells two subjects of one name apart
@@ -136,13 +148,12 @@ def _training(source: Source) -> tuple[TrainingManifest | None, str | None]:
 
 
 def _base_of(adapter: Source) -> Source:
-    """The base that adapter_config.json names, at the revision that it names, if it does."""
-    told = adapter.json("adapter_config.json")
+    """The base that adapter_config.json (midpo.json) names, at the revision that it names, if it does."""
+    file = ROUTED if adapter.has(ROUTED) else "adapter_config.json"
+    told = adapter.json(file)
     base, revision = told.get("base_model_name_or_path"), told.get("revision")
     if not base or not isinstance(base, str):
-        raise UserError(
-            f"{adapter.name}: its adapter_config.json names no base_model_name_or_path: add it."
-        )
+        raise UserError(f"{adapter.name}: its {file} names no base_model_name_or_path: add it.")
     pinned = revision and existing(base) is None
     return open_source(f"{base}@{revision}" if pinned else base)
 
@@ -154,7 +165,7 @@ def _tokenizer_source(base: Source, adapter: Source | None) -> Source:
 
 
 def _check_complete(base: Source, adapter: Source | None) -> None:
-    if adapter is not None and base.has("adapter_config.json"):
+    if adapter is not None and base.has("adapter_config.json", ROUTED):
         raise UserError(
             f"{base.name}, the base of the adapter {adapter.name}, is an adapter itself: merge it into "
             "its own base, and name the result in adapter_config.json."
@@ -170,7 +181,9 @@ def _check_complete(base: Source, adapter: Source | None) -> None:
             f"{base.name} has no tokenizer (tokenizer.json or tokenizer.model): "
             "save one beside the weights with tokenizer.save_pretrained()."
         )
-    if adapter is not None and not adapter.weight_files():
+    if adapter is not None and adapter.has(ROUTED):
+        check_whole(adapter)
+    elif adapter is not None and not adapter.weight_files():
         raise UserError(f"The adapter {adapter.name} has no weights (adapter_model.safetensors).")
 
 
@@ -186,6 +199,7 @@ def _identify(source: Source, progress: Callable[[str], None], code: bool) -> st
     progress(f"hashing the weights of {source.name}")
     # A training's checkpoints lie below its result, and are none of it
     configs = [f for f in source.files if f.endswith("config.json") and "/" not in f]
+    configs += ROUTED_FILES if source.has(ROUTED) else ()
     names = [*source.weight_files(), *configs, *(source.code_files() if code else ())]
     return content_hash([source.folder / n for n in sorted(set(names))])
 

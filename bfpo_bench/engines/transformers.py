@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from bfpo_bench.engines.base import (
@@ -21,6 +22,8 @@ from bfpo_bench.engines.forest import Forest
 from bfpo_bench.engines.isolation import answers
 from bfpo_bench.engines.loading import described, load_model
 from bfpo_bench.engines.prefix import Query
+from bfpo_bench.engines.routed.folder import load_routed
+from bfpo_bench.engines.source import ROUTED
 from bfpo_bench.engines.steering.on_transformers import load_bias, subtracting
 from bfpo_bench.engines.trees import Score, TreeReader
 from bfpo_bench.errors import UserError
@@ -189,6 +192,8 @@ def _read(files: ModelFiles, dtype: str) -> Any:
         )
     if files.adapter is None:
         return model
+    if (Path(files.adapter) / ROUTED).is_file():
+        return load_routed(model, Path(files.adapter))
     from peft import PeftModel
 
     model = PeftModel.from_pretrained(model, files.adapter)

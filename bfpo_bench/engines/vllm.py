@@ -31,9 +31,10 @@ from bfpo_bench.engines.vllm_asking import (
 )
 from bfpo_bench.engines.vllm_async import BalancedLlm, engines
 from bfpo_bench.engines.vllm_core import Ask, VllmCore
+from bfpo_bench.engines.vllm_refusal import refused
 from bfpo_bench.engines.vllm_scoring import Step, StepAnswer, Tally, steps
 from bfpo_bench.engines.vllm_setting import parallel, set_environment
-from bfpo_bench.errors import UserError, first_line
+from bfpo_bench.errors import first_line
 
 
 class VllmEngine:
@@ -173,11 +174,7 @@ def _llm(folder: str, arguments: dict[str, Any]) -> Any:
             return BalancedLlm(folder, arguments)
         return LLM(model=folder, **arguments)
     except (ValueError, TypeError, RuntimeError, OSError, AssertionError) as error:
-        reason = first_line(error)
-        raise UserError(
-            f"vLLM cannot serve {folder}: {reason}; see the run's log, give "
-            "--engine-arg max_model_len=N where memory is short, or use --engine transformers."
-        ) from error
+        raise refused(folder, "", first_line(error)) from error
 
 
 def _lora(files: ModelFiles) -> Any:

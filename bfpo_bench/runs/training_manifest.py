@@ -72,8 +72,8 @@ class TrainingManifest(_Part):
 
     `data` and `buffer` hold a report for each source of preference pairs (or of texts), as
     `DataReport.dump` gives them; `policy` says how the pairs were ordered, how many were flipped and
-    dropped by it, `mixture` what was drawn of each group of data, `levels` which levels responses were
-    learnt under, `changed` how many were cut.
+    dropped by it, `experts` over which adapters a router was trained, `mixture` what was drawn of each
+    group of data, `levels` which levels responses were learnt under, `changed` how many were cut.
     `data_sha256` is of all that was trained on. `tokens` counts those that the model was trained on,
     `seconds` the training's wall time, `finished` is an ISO time.
     """
@@ -89,6 +89,7 @@ class TrainingManifest(_Part):
     data: tuple[dict[str, Any], ...] = ()
     buffer: tuple[dict[str, Any], ...] = ()
     policy: dict[str, Any] | None = None
+    experts: dict[str, Base] | None = None
     mixture: tuple[dict[str, Any], ...] = ()
     levels: TrainedLevels | None = None
     changed: dict[str, Count] = Field(default_factory=dict)

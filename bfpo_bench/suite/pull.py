@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bfpo_bench.engines.source import TOKENIZER, WEIGHTS
+from bfpo_bench.engines.source import ROUTED, ROUTED_FILES, TOKENIZER, WEIGHTS
 from bfpo_bench.engines.subject import resolve_subject
 from bfpo_bench.engines.trust import Trust
 from bfpo_bench.errors import UserError, first_line
@@ -180,8 +180,9 @@ def _missing_model(given: str, what: str) -> str | None:
     folder = cached(repo, "model", revision or None, [])
     if folder is None:
         return f"{what} {given}"
-    if (folder / "adapter_config.json").is_file():
-        if cached(repo, "model", revision or None, ["adapter_model.*"]) is None:
+    parts = {"adapter_config.json": ["adapter_model.*"], ROUTED: list(ROUTED_FILES)}
+    if found := next((parts[name] for name in parts if (folder / name).is_file()), None):
+        if cached(repo, "model", revision or None, found) is None:
             return f"the weights of {what} {given}"
         return _missing_base(folder)
     return _missing_part(folder, f"{what} {given}")
@@ -207,9 +208,10 @@ def _weights_whole(folder: Path) -> bool:
 
 
 def _missing_base(folder: Path) -> str | None:
-    """What an adapter stands on: a folder without adapter_config.json stands on itself."""
-    config = folder / "adapter_config.json"
-    if not config.is_file():
+    """What an adapter, or a router over two, stands on; any other folder stands on itself."""
+    named = [folder / name for name in ("adapter_config.json", ROUTED)]
+    config = next((path for path in named if path.is_file()), None)
+    if config is None:
         return None
     told = _json(config)
     base, revision = told.get("base_model_name_or_path"), told.get("revision")

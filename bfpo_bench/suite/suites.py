@@ -178,8 +178,8 @@ def suite_folder(suite: Suite) -> Path:
 
 
 def select_tasks(suite: Suite, globs: str | None) -> list[TaskSpec]:
-    """The suite's tasks in its own order, placed as it says, narrowed to those whose name, or cell
-    where there is a slash in it, matches one of the comma-separated globs.
+    """The suite's tasks in its own order, placed as it says, narrowed to those whose name, with or
+    without its `bfpo_`, or cell where there is a slash in it, matches one of the comma-separated globs.
 
     Raises UserError for a glob that matches none of them, for a task or family that the suite names
     and does not have, and for weights that sum to nothing.
@@ -206,7 +206,9 @@ def select_tasks(suite: Suite, globs: str | None) -> list[TaskSpec]:
 def _chosen(glob: str, mine: Mapping[str, TaskSpec], said: str, mend: str) -> list[str]:
     """The tasks that the glob names, by cell where it has a slash, which no task's name has."""
     if "/" not in glob:
-        return _match(glob, list(mine), said, mend)
+        # Tables print the names without what all of ours begin with
+        whole = glob if _matches(glob, mine) else f"bfpo_{glob}"
+        return _match(whole if _matches(whole, mine) else glob, list(mine), said, mend)
     cells = list(dict.fromkeys(task.cell for task in mine.values()))
     found = _match(glob, cells, said, mend)
     return [name for name, task in mine.items() if task.cell in found]
@@ -280,7 +282,11 @@ def _check_weights(suite: Suite, tasks: Iterable[TaskSpec]) -> None:
 
 def _match(glob: str, names: Sequence[str], said: str, mend: str) -> list[str]:
     """The names that the glob matches. Raises UserError, of what was `said` and its `mend`, for none."""
-    found = [n for n in names if fnmatch.fnmatchcase(n, glob)]
+    found = _matches(glob, names)
     if not found:
         raise UserError(f"{said} {glob!r}{nearest(glob, names)}{mend}.")
     return found
+
+
+def _matches(glob: str, names: Iterable[str]) -> list[str]:
+    return [name for name in names if fnmatch.fnmatchcase(name, glob)]

@@ -19,9 +19,11 @@ def model_card(recipe: Recipe, manifest: TrainingManifest) -> str:
     assert manifest.parameters is not None
     # The hub links to a model of its own; a folder is none
     hub_id = {"base_model": manifest.base.name.partition("@")[0]} if manifest.base.commit else {}
+    # No library loads a router but this project
+    library = {"library_name": "peft" if recipe.lora else "transformers"}
     head: dict[str, Any] = {
         **hub_id,
-        "library_name": "peft" if recipe.lora else "transformers",
+        **({} if manifest.experts else library),
         "pipeline_tag": "text-generation",
         "tags": ["bfpo-bench", recipe.objective_name or recipe.stage],
         "datasets": sorted({r["origin"] for r in manifest.data + manifest.buffer if r["revision"]}),
@@ -37,6 +39,7 @@ def model_card(recipe: Recipe, manifest: TrainingManifest) -> str:
             "",
             f"{manifest.base.name}, trained by `bfpo-bench train` ({manifest.describe()}): "
             f"{manifest.steps} steps, {share.trained:,} of {share.all:,} parameters.",
+            *_experts(manifest),
             "",
             *_data_section(manifest),
             *_levels_section(manifest),
@@ -67,6 +70,13 @@ def _levels_section(manifest: TrainingManifest) -> list[str]:
         "",
         f"Responses learnt at each pair of levels: {cells}.",
     ]
+
+
+def _experts(manifest: TrainingManifest) -> list[str]:
+    if not manifest.experts:
+        return []
+    told = (f"{role} {one.name} (`{one.weights}`)" for role, one in manifest.experts.items())
+    return ["", f"A router over two LoRA experts: {', '.join(told)}."]
 
 
 def _data_section(manifest: TrainingManifest) -> list[str]:

@@ -12,13 +12,14 @@ from bfpo_bench.training.labels import CASE_KEYS, CASES
 
 # Columns of the sums, one row a safety case
 _COUNT, _H, _TARGET, _SQUARE, _RIGHT, _CHOSEN, _REJECTED, _LOSS, _BUFFER_LOSS, _BUFFERED = range(10)
+_SAFETY_USE, _HELPFULNESS_LACK, _COLUMNS = range(10, 13)
 
 
 @dataclass(frozen=True)
 class BatchView:
-    """What is looked at of one batch, each of shape (pairs,), detached. `h` is None where the
-    objective has no reference, `target` where it draws h to none; `buffered` is 1 for a pair of the
-    buffer."""
+    """What is looked at of one batch, each of shape (pairs,). `h` is None where the objective has no
+    reference, `target` where it draws h to none; `buffered` is 1 for a pair of the buffer. A router's
+    mean |a| and |b - 1| are None without one."""
 
     h: Tensor | None
     policy_chosen: Tensor
@@ -28,6 +29,8 @@ class BatchView:
     loss: Tensor
     buffered: Tensor
     target: Tensor | None
+    safety_use: Tensor | None = None
+    helpfulness_lack: Tensor | None = None
 
 
 class CaseSums:
@@ -35,7 +38,7 @@ class CaseSums:
 
     def __init__(self) -> None:
         self._sums: Tensor | None = None
-        self._has_h = self._has_target = False
+        self._has_h = self._has_target = self._is_routed = False
 
     def add(self, view: BatchView) -> None:
         self._has_h = view.h is not None
@@ -43,6 +46,11 @@ class CaseSums:
         self._has_target = view.target is not None
         # Without a target of its own, an objective prefers the chosen response: h above zero
         target = torch.ones_like(h) if view.target is None else view.target.double()
+        self._is_routed = view.safety_use is not None
+        routed = (
+            torch.zeros_like(h) if used is None else used.detach().double()
+            for used in (view.safety_use, view.helpfulness_lack)
+        )
         loss, buffered = view.loss.double(), view.buffered.double()
         columns = torch.stack(
             [
@@ -56,6 +64,7 @@ class CaseSums:
                 loss * (1 - buffered),
                 loss * buffered,
                 buffered,
+                *routed,
             ],
             dim=1,
         )
@@ -69,10 +78,10 @@ class CaseSums:
 
         Every rank must call it as often as the others, also one that has added nothing.
         """
-        own = torch.zeros(len(CASES), _BUFFERED + 1, dtype=torch.float64, device=device)
+        own = torch.zeros(len(CASES), _COLUMNS, dtype=torch.float64, device=device)
         sums = reduce(own if self._sums is None else self._sums).tolist()
         has_h, has_target, self._sums = self._has_h, self._has_target, None
-        total = [sum(row[i] for row in sums) for i in range(_BUFFERED + 1)]
+        total = [sum(row[i] for row in sums) for i in range(_COLUMNS)]
         if not total[_COUNT]:
             return {}
         seen = (("margin", _H), ("accuracy", _RIGHT)) if has_h else ()
@@ -81,6 +90,9 @@ class CaseSums:
             "logps/chosen": total[_CHOSEN] / total[_COUNT],
             "logps/rejected": total[_REJECTED] / total[_COUNT],
         }
+        if self._is_routed:
+            found["router/safety"] = total[_SAFETY_USE] / total[_COUNT]
+            found["router/helpfulness"] = 1 - total[_HELPFULNESS_LACK] / total[_COUNT]
         if total[_BUFFERED]:
             found["loss/main"] = total[_LOSS] / max(1.0, total[_COUNT] - total[_BUFFERED])
             found["loss/buffer"] = total[_BUFFER_LOSS] / total[_BUFFERED]

@@ -12,7 +12,10 @@ from typing import Any
 from bfpo_bench.errors import UserError, first_line
 from bfpo_bench.nearest import nearest
 
-OURS = ("bfpo", "dpo", "ipo", "ipo_mean", "safedpo", "bso", "modpo", "sft", "ascent", "derta")
+OURS = (
+    *("bfpo", "dpo", "ipo", "ipo_mean", "safedpo", "bso", "modpo", "sft", "ascent", "derta"),
+    *("midpo_safety", "midpo_helpfulness", "midpo_router"),
+)
 OFFERED = (
     "policy_chosen",
     "policy_rejected",
@@ -23,6 +26,8 @@ OFFERED = (
     "chosen_length",
     "rejected_length",
     "margin",
+    "safety_use",
+    "helpfulness_lack",
 )
 """What a batch has to offer, as objectives.py describes it."""
 
@@ -133,6 +138,10 @@ def _check_ranges(name: str, parameters: Mapping[str, Any]) -> None:
     if "transition" in parameters and not parameters["transition"] >= 0:
         raise UserError(
             f"The objective {name} needs transition at 0 or above, not {parameters['transition']}."
+        )
+    if name == "midpo_router" and not parameters["penalty"] >= 0:
+        raise UserError(
+            f"The objective {name} needs penalty at 0 or above, not {parameters['penalty']}."
         )
     if "weight" in parameters and not 0 < parameters["weight"] <= 1:
         raise UserError(f"The objective {name} needs weight in (0, 1], not {parameters['weight']}.")

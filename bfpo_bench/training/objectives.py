@@ -12,6 +12,7 @@ are what a batch has to offer, by these names:
     chosen_safe, rejected_safe          1 or 0
     chosen_length, rejected_length      completion tokens
     margin                              a reward of chosen less that of rejected, from the data
+    safety_use, helpfulness_lack        mean |a| and |b - 1| of a router's weights a and b (MidPO)
 
 and the keyword-only ones are hyper-parameters. A package adds an objective with a function of that
 form through the entry point `bfpo_bench.objectives`.
@@ -158,6 +159,61 @@ def modpo(
     """
     h = _h(policy_chosen, policy_rejected, ref_chosen, ref_rejected)
     return -logsigmoid((beta * h - (1 - weight) * margin.to(h)) / weight)
+
+
+def midpo_safety(
+    policy_chosen: Tensor,
+    policy_rejected: Tensor,
+    ref_chosen: Tensor,
+    ref_rejected: Tensor,
+    margin: Tensor,
+    *,
+    beta: float = 0.1,
+) -> Tensor:
+    """-log sigmoid(beta h + min(0, dS)), dS the cost of chosen less that of rejected, `-margin`.
+
+    MidPO's safety expert, arXiv 2506.02460, and mdpo_safety_expert of OutdoorManofML/MidPO at 4c5a464.
+    `margin` is a reward of safety. It asks for pairs of the data policy `safety-only`.
+    """
+    h = _h(policy_chosen, policy_rejected, ref_chosen, ref_rejected)
+    return -logsigmoid(beta * h + (-margin.to(h)).clamp(max=0))
+
+
+def midpo_helpfulness(
+    policy_chosen: Tensor,
+    policy_rejected: Tensor,
+    ref_chosen: Tensor,
+    ref_rejected: Tensor,
+    margin: Tensor,
+    *,
+    beta: float = 0.1,
+) -> Tensor:
+    """-log sigmoid(beta h - max(0, dR)), dR a reward of helpfulness of chosen less that of rejected.
+
+    MidPO's helpfulness expert, arXiv 2506.02460. It asks for pairs in their order by helpfulness.
+    """
+    h = _h(policy_chosen, policy_rejected, ref_chosen, ref_rejected)
+    return -logsigmoid(beta * h - margin.to(h).clamp(min=0))
+
+
+def midpo_router(
+    policy_chosen: Tensor,
+    policy_rejected: Tensor,
+    ref_chosen: Tensor,
+    ref_rejected: Tensor,
+    safety_use: Tensor,
+    helpfulness_lack: Tensor,
+    *,
+    beta: float = 0.1,
+    penalty: float = 1.0,
+) -> Tensor:
+    """-log sigmoid(beta h) + penalty (mean |a| + mean |b - 1|). arXiv 2506.02460.
+
+    a and b are the router's weights of the safety and of the helpfulness expert, the means over layers
+    and tokens of the pair; the reference is the base without experts.
+    """
+    h = _h(policy_chosen, policy_rejected, ref_chosen, ref_rejected)
+    return -logsigmoid(beta * h) + penalty * (safety_use + helpfulness_lack)
 
 
 def sft(policy_chosen: Tensor, chosen_length: Tensor) -> Tensor:

@@ -21,6 +21,11 @@ from bfpo_bench.training.recipe import Recipe
 def base_of(recipe: Recipe, progress: Callable[[str], None]) -> Subject:
     """The model that the training begins with. Raises UserError for an adapter, or no model."""
     subject = resolve_subject(recipe.model, progress)
+    if subject.routed:
+        raise UserError(
+            f"{recipe.model} is a router over LoRA experts, and a training begins with whole weights: name "
+            f"its base, {subject.base.name}."
+        )
     if subject.adapter is not None:
         raise UserError(
             f"{recipe.model} is a LoRA adapter, and a training begins with whole weights: merge it into "
@@ -77,6 +82,11 @@ def margin_model_of(recipe: Recipe, base: Subject) -> Any:
     if recipe.margin is None:
         return None
     found = resolve_subject(recipe.margin.model)
+    if found.routed:
+        raise UserError(
+            f"margin.model {recipe.margin.model} is a router over LoRA experts, which is no reward here: "
+            "name a whole model or a LoRA adapter."
+        )
     tokenizers = [load_tokenizer(s.tokenizer_source.materialise()) for s in (base, found)]
     if tokenizers[0].get_vocab() != tokenizers[1].get_vocab():
         raise UserError(

@@ -82,6 +82,12 @@ def check_sharding(recipe: Recipe, arguments: Any) -> None:
             f"Recipe {recipe.name}: the accelerate configuration shards the model over GPUs, and there "
             "are none: take the configuration ddp."
         )
+    sharded = is_fsdp() or arguments.distributed_state.distributed_type == DistributedType.DEEPSPEED
+    if recipe.experts is not None and sharded:
+        raise UserError(
+            f"Recipe {recipe.name}: a router is trained with the whole model in each process, and the "
+            "accelerate configuration shards it: take the configuration ddp."
+        )
     # True for FSDP with this very setting
     if recipe.stage == "preference" and is_fsdp_enabled():
         raise UserError(

@@ -17,10 +17,12 @@ from bfpo_bench.training.ama.mask import WITHOUT_SEGMENTS
 from bfpo_bench.training.data.load import check_conversations, check_levelled, check_pairs
 from bfpo_bench.training.data.spec import DataSpec
 from bfpo_bench.training.fdc.mixture import check_groups
+from bfpo_bench.training.midpo.checks import check_midpo
 from bfpo_bench.training.numbers import Int
 from bfpo_bench.training.policies import POLICIES
 from bfpo_bench.training.recipe_parts import (
     Ama,
+    Experts,
     Lora,
     Margin,
     Part,
@@ -44,6 +46,7 @@ _OF_PAIRS = (
     "objective",
     "margin",
     "ama",
+    "experts",
     "reference",
     "reference_cache",
     "max_prompt_length",
@@ -61,6 +64,7 @@ class Recipe(Part):
     `margin` names the model that an objective's margin comes from, where the pairs bring none. `ama`
     masks the gradient by the pairs' segment rewards; `shares` mix the data by their groups. `levels`
     (sft stage) is how many levels of helpfulness and of safety responses have and are learnt under.
+    `experts` are two LoRA adapters of `model`, over which a router is trained.
     """
 
     name: Text
@@ -80,6 +84,7 @@ class Recipe(Part):
     ama: Ama | None = None
     shares: Shares | None = None
     levels: Annotated[Int, Field(ge=2, le=10)] | None = None
+    experts: Experts | None = None
     train_only: Annotated[list[Text], Field(min_length=1)] | None = None
     lora: Lora | None = None
     max_length: Annotated[Int, Field(ge=2)] = 1024
@@ -136,7 +141,9 @@ class Recipe(Part):
                 "bfpo reads the order by helpfulness from the pairs: leave policy out, which "
                 "would order them by something else"
             )
-        name = self.objective["name"]
+        name, adapted = self.objective["name"], self.lora is not None or self.train_only is not None
+        live = self.reference == "live"
+        check_midpo(name, self.pair_policy, self.experts, adapted=adapted, live=live)
         if name in NEVER_UNSAFE and self.pair_policy != "safedpo":
             raise ValueError(f"the objective {name} is defined on pairs of policy: safedpo")
         if name == "ascent" and (self.pair_policy != "harmful" or self.buffer):
@@ -282,6 +289,7 @@ def _hint(location: Sequence[int | str]) -> str:
         "lora": Lora,
         "margin": Margin,
         "ama": Ama,
+        "experts": Experts,
         "shares": Shares,
         "data": DataSpec,
         "buffer": DataSpec,

@@ -49,6 +49,13 @@ class Margin(Part):
     beta: Annotated[Float, Field(gt=0)] = 0.1
 
 
+class Experts(Part):
+    """MidPO's two LoRA adapters of the recipe's model (arXiv 2506.02460): what the router weighs."""
+
+    safety: Text
+    helpfulness: Text
+
+
 def _baseline(value: Any) -> Baseline:
     try:
         return checked_baseline(value)

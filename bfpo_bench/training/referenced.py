@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from accelerate.utils import gather_object
 from datasets import Dataset
 from trl.trainer.utils import add_fused_lm_head, hash_module, use_adapter
 
+from bfpo_bench.engines.routed.layer import experts_off
 from bfpo_bench.errors import UserError
 from bfpo_bench.training import reference
 from bfpo_bench.training.completions import completion_logps, has_plain_head
@@ -136,7 +136,7 @@ class Referenced:
         def run_plainly(batch: list[reference.Scored]) -> list[float]:
             adapted = hasattr(model, "peft_config")
             own = "ref" if adapted and "ref" in model.peft_config else None
-            aside = use_adapter(model, own) if adapted else nullcontext()
+            aside = use_adapter(model, own) if adapted else experts_off(model)
             with torch.no_grad(), aside, self.accelerator.autocast():
                 inner = model.get_base_model() if adapted else model
                 found: list[float] = completion_logps(inner, reference.padded(batch, pad)).tolist()

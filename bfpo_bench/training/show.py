@@ -74,6 +74,9 @@ def log_line(logs: Mapping[str, float], step: int, steps: int) -> str:
         parts.append(f"lr {logs['learning_rate']:.2g}")
     if "tokens_per_second" in logs:
         parts.append(f"{logs['tokens_per_second']:,.0f} tokens/s")
+    if "router/safety" in logs:
+        weights = (f"{role} {logs[f'router/{role}']:.2f}" for role in ("safety", "helpfulness"))
+        parts.append(f"router: {', '.join(weights)}")
     aims = [
         f"{case} {_short(logs[f'h/{key}'])}"
         + (f" of {_short(logs[f'target/{key}'])}" if f"target/{key}" in logs else "")

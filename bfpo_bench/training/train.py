@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bfpo_bench.engines.routed.folder import Routing
 from bfpo_bench.engines.subject import Subject
 from bfpo_bench.progress import Progress, Report
 from bfpo_bench.runs.identity import digest
@@ -27,6 +28,7 @@ from bfpo_bench.runs.training_manifest import (
 )
 from bfpo_bench.training.card import model_card
 from bfpo_bench.training.guards import go_on, last_checkpoint, save_final
+from bfpo_bench.training.midpo.experts import experts_in, routed_model, routing_of
 from bfpo_bench.training.output import (
     CHECKPOINTS,
     check_inputs,
@@ -86,13 +88,13 @@ def _train(recipe: Recipe, arguments: Any, command: Sequence[str], ui: Ui) -> Tr
     processes = PartialState()
     # The first process fetches, and the others find it all there
     with processes.main_process_first():
-        base, tokenizer, data = _inputs(recipe, ui, write=processes.is_main_process)
+        base, tokenizer, data, routing = _inputs(recipe, ui, write=processes.is_main_process)
     for line in data_lines(data):
         ui.note(line)
     checkpoint = last_checkpoint(recipe.output / CHECKPOINTS)
     began = time.monotonic()
     with ui.stage("train") as report:
-        trainer = _trainer(recipe, arguments, base, tokenizer, data, report)
+        trainer = _trainer(recipe, arguments, base, tokenizer, data, routing, report)
         for line in (str(trainer.parameters), *_changes(trainer)):
             ui.note(line)
         if checkpoint is not None:
@@ -110,9 +112,13 @@ def _train(recipe: Recipe, arguments: Any, command: Sequence[str], ui: Ui) -> Tr
     return Trained(recipe.output, manifest)
 
 
-def _inputs(recipe: Recipe, ui: Ui, write: bool) -> tuple[Subject, Any, TrainingData]:
-    """The base, the tokenizer and the data, the same as when the training in the folder began."""
+def _inputs(
+    recipe: Recipe, ui: Ui, write: bool
+) -> tuple[Subject, Any, TrainingData, Routing | None]:
+    """The base, the tokenizer, the data and what a router is over, the same as when the training in the
+    folder began."""
     base = base_of(recipe, ui.note)
+    routing = routing_of(recipe.experts, base)
     tokenizer = tokenizer_of(recipe, base)
     data = load_data(recipe)
     told = {
@@ -120,9 +126,10 @@ def _inputs(recipe: Recipe, ui: Ui, write: bool) -> tuple[Subject, Any, Training
         "base model": base.identity.weights,
         "tokenizer": base.identity.tokenizer,
         "chat template": digest(tokenizer.chat_template),
+        **{f"{role} expert": one.weights for role, one in experts_in(routing).items()},
     }
     check_inputs(recipe.output, told, write)
-    return base, tokenizer, data
+    return base, tokenizer, data, routing
 
 
 def _trainer(
@@ -131,6 +138,7 @@ def _trainer(
     base: Subject,
     tokenizer: Any,
     data: TrainingData,
+    routing: Routing | None,
     report: Report,
 ) -> Any:
     from datasets import Dataset
@@ -158,7 +166,7 @@ def _trainer(
     from bfpo_bench.training.trainer import BFPOTrainer
 
     return BFPOTrainer(
-        model,
+        model if routing is None else routed_model(model, routing),
         args=arguments,
         train_dataset=Dataset.from_dict(pair_columns(data.pairs)),
         buffer_dataset=Dataset.from_dict(pair_columns(data.buffer)) if data.buffer else None,
@@ -166,6 +174,7 @@ def _trainer(
         peft_config=adapter,
         margin_model=margin_model_of(recipe, base),
         margin_beta=recipe.margin.beta if recipe.margin else 0.1,
+        routing=routing,
         progress=lambda phase, done, total: report(Progress(phase, done, total)),
     )
 
@@ -209,6 +218,7 @@ def _manifest(
     tokens = getattr(trainer, "tokens_seen", None)
     objective = getattr(trainer, "objective", None)
     cells = getattr(trainer, "cells", {})
+    experts = experts_in(getattr(trainer, "routing", None))
     return TrainingManifest(
         format=1,
         stage=recipe.stage,
@@ -225,6 +235,8 @@ def _manifest(
         }
         if recipe.stage == "preference"
         else None,
+        experts={role: Base(name=one.name, weights=one.weights) for role, one in experts.items()}
+        or None,
         mixture=tuple(one.dump() for one in data.drawn),
         levels=TrainedLevels(
             count=recipe.levels, cells={str(levels): n for levels, n in sorted(cells.items())}

@@ -14,6 +14,8 @@ from datasets import Dataset
 from torch import Tensor
 from trl import DPOTrainer
 
+from bfpo_bench.engines.routed.folder import Routing
+from bfpo_bench.engines.routed.layer import recorded
 from bfpo_bench.errors import UserError
 from bfpo_bench.runs.jsonl import write_atomically
 from bfpo_bench.training.ama.mask import masked_sums
@@ -26,12 +28,13 @@ from bfpo_bench.training.freeze import count_parameters, train_only
 from bfpo_bench.training.guards import Guarded
 from bfpo_bench.training.load import is_fsdp, load_model, with_padding
 from bfpo_bench.training.metrics import BatchView, CaseSums
+from bfpo_bench.training.midpo.routed import Routed, use_of_experts
 from bfpo_bench.training.objectives import bfpo_target
 from bfpo_bench.training.referenced import Referenced
 from bfpo_bench.training.sampler import MixedSampler
 
 
-class BFPOTrainer(Guarded, Referenced, DPOTrainer):
+class BFPOTrainer(Routed, Guarded, Referenced, DPOTrainer):
     """Trains on preference pairs with per-response safety labels.
 
     `train_dataset` has TRL's columns prompt, chosen, rejected (messages or plain text), and
@@ -45,7 +48,9 @@ class BFPOTrainer(Guarded, Referenced, DPOTrainer):
     a copy of it is kept (`precompute_ref_log_probs=False`). With `ama_baseline` segments of the
     responses are masked (see `training.ama`); a buffer may have none. `margin_model` gives each pair's margin,
     where the objective asks for one: `margin_beta` times that model's own h, as MODPO takes it from a
-    safety-DPO model (arXiv 2310.03708). `progress` is told of what is done before the first step.
+    safety-DPO model (arXiv 2310.03708). With a `routing` the model is its base with a router over its
+    experts (`put_router` of engines/routed/folder.py), and the reference that base alone. `progress` is
+    told of what is done before the first step.
     `changed` counts the rows that were cut, `parameters` those that are trained.
 
     Logged, in nats: h, its target and its residual (root mean square of h - target) for each safety
@@ -73,6 +78,7 @@ class BFPOTrainer(Guarded, Referenced, DPOTrainer):
         peft_config: Any = None,
         margin_model: Any = None,
         margin_beta: float = 0.1,
+        routing: Routing | None = None,
         progress: Progress = lambda phase, done, total: None,
     ) -> None:
         args = args or BFPOConfig("bfpo")
@@ -86,6 +92,7 @@ class BFPOTrainer(Guarded, Referenced, DPOTrainer):
             )
         self.objective = args.resolved_objective()
         self.margin_model, self.margin_beta = margin_model, margin_beta
+        self.routing = routing
         self.progress, self.changed = progress, Counter[str]()
         self._sums = {"train": CaseSums(), "eval": CaseSums()}
         self._tokens: Tensor | int = 0
@@ -98,7 +105,7 @@ class BFPOTrainer(Guarded, Referenced, DPOTrainer):
         if not self.objective.needs_reference and margin_model is None:
             # TRL would load a live one
             args.precompute_ref_log_probs = True
-        adapted = peft_config is not None or hasattr(model, "peft_config")
+        adapted = peft_config is not None or hasattr(model, "peft_config") or routing is not None
         if args.train_only and hasattr(model, "peft_config"):
             raise UserError("train_only and LoRA cannot be combined: choose one of them.")
         # FSDP shards the policy only when the training begins, so a reference is scored beside it
@@ -197,19 +204,21 @@ class BFPOTrainer(Guarded, Referenced, DPOTrainer):
         targets = inputs.get("targets")
         if targets is None:
             targets = inputs["input_ids"].masked_fill(inputs["completion_mask"] == 0, -100)
-        outputs = model(
-            input_ids=inputs["input_ids"],
-            attention_mask=inputs["attention_mask"],
-            labels=targets,
-            use_cache=False,
-            fused_lm_head=True,
-        )
+        with recorded(model) as weights:
+            outputs = model(
+                input_ids=inputs["input_ids"],
+                attention_mask=inputs["attention_mask"],
+                labels=targets,
+                use_cache=False,
+                fused_lm_head=True,
+            )
         policy = masked_sums(outputs.log_probs, kept).chunk(2)
         lengths = (targets[:, 1:] != -100).sum(dim=1).chunk(2)
         batch = {
             **ours,
             **dict(zip(("policy_chosen", "policy_rejected"), policy, strict=True)),
             **self._reference(inputs),
+            **use_of_experts(weights, inputs["attention_mask"]),
             **dict(zip(("chosen_length", "rejected_length"), lengths, strict=True)),
         }
         losses = self.objective(batch)
@@ -263,6 +272,8 @@ class BFPOTrainer(Guarded, Referenced, DPOTrainer):
             loss=losses.detach(),
             buffered=batch["buffered"],
             target=bfpo_target(*safe, **self.objective.parameters) if bfpo else None,
+            safety_use=batch.get("safety_use"),
+            helpfulness_lack=batch.get("helpfulness_lack"),
         )
         self._sums["train" if self.model.training else "eval"].add(view)
         if self.model.training:

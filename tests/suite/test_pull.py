@@ -138,10 +138,11 @@ class TestModels:
         (folder / "model-2.safetensors").write_text("")
         assert missing([], None, [], [STORIES]) == []
 
-    def test_an_adapter_needs_its_base(self, cache: Path, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("file", ["adapter_config.json", "midpo.json"])
+    def test_an_adapter_needs_its_base(self, cache: Path, tmp_path: Path, file: str) -> None:
         (tmp_path / "adapter").mkdir()
         told = {"base_model_name_or_path": STORIES, "revision": None}
-        (tmp_path / "adapter" / "adapter_config.json").write_text(json.dumps(told))
+        (tmp_path / "adapter" / file).write_text(json.dumps(told))
         assert missing([], None, [], [str(tmp_path / "adapter")]) == [f"the base model {STORIES}"]
 
     def test_a_folder_lacks_nothing(self, tmp_path: Path) -> None:

@@ -100,6 +100,11 @@ def test_globs_narrow_without_reordering(folder: Path) -> None:
     assert names(suite, "bfpo_a1,,bfpo_a*,") == ["bfpo_a1", "bfpo_a2"]
 
 
+def test_a_name_as_tables_print_it(folder: Path) -> None:
+    """They leave out what all names begin with."""
+    assert names(write(folder), "a1,c") == ["bfpo_c", "bfpo_a1"]
+
+
 def test_a_glob_outside_the_suite_matches_nothing(folder: Path) -> None:
     """bfpo_b exists, and is no task of this suite."""
     with pytest.raises(UserError, match=r"No task of suite own matches 'bfpo_b'"):

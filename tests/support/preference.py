@@ -119,6 +119,7 @@ def trainer(
     ref_model: Any = None,
     peft_config: Any = None,
     margin_model: Any = None,
+    routing: Any = None,
     eval_dataset: Dataset | None = None,
     callbacks: list[Any] | None = None,
     progress: Any = lambda *told: None,
@@ -137,6 +138,7 @@ def trainer(
         peft_config=peft_config,
         margin_model=margin_model,
         margin_beta=0.5,
+        routing=routing,
         progress=progress,
     )
 

@@ -25,6 +25,10 @@ STANDS_FOR = {
     "runs/checkpoint-1000": REFUSER,
     "runs/checkpoint-2000": STORIES,
     "models/two-cores-bfpo": REFUSER,
+    "models/two-cores-derta": REFUSER,
+    "MODEL_A": REFUSER,
+    "MODEL_B": REFUSER,
+    "MODEL_C": STORIES,
     "leaderboards/bfpo-demo.csv": "leaderboards/bfpo.csv",
     "models/helpful": REFUSER,
     "models/safe": "fixtures/rambler-9M",
@@ -40,7 +44,13 @@ FEWER: Mapping[tuple[str, ...], tuple[str, ...]] = {
     ("contamination",): ("--tasks", TASKS),
 }
 """Command -> the options that it is given where the page gives others of theirs, or none."""
-_OF_OTHER_SUITES = {"bfpo-paper": "bfpo_advbench_paper", "mine.yaml": "bfpo_*", "bfpo-demo": "*"}
+_OF_OTHER_SUITES = {
+    "bfpo-paper": "bfpo_advbench_paper",
+    "mine.yaml": "bfpo_*",
+    "bfpo-demo": "*",
+    "bfpo-late-refusal": "bfpo_late_refusal_*",
+    "bfpo-quick": "*xstest*",
+}
 
 
 def words_here(words: Sequence[str], names: Mapping[str, str]) -> tuple[str, ...]:

@@ -34,6 +34,12 @@ SIGNATURES: dict[str, tuple[tuple[str, ...], dict[str, float]]] = {
     "modpo": ((*FOUR, "margin"), {"beta": 0.1, "weight": 0.5}),
     "sft": (("policy_chosen", "chosen_length"), {}),
     "ascent": (("policy_chosen", "chosen_length"), {"bound": 10.0}),
+    "midpo_safety": ((*FOUR, "margin"), {"beta": 0.1}),
+    "midpo_helpfulness": ((*FOUR, "margin"), {"beta": 0.1}),
+    "midpo_router": (
+        (*FOUR, "safety_use", "helpfulness_lack"),
+        {"beta": 0.1, "penalty": 1.0},
+    ),
     "derta": (("policy_chosen", "policy_rejected", *LENGTHS), {"transition": 1.0}),
 }
 
@@ -94,6 +100,8 @@ def test_what_no_objective_is_or_takes(
         ("bso", "power", [0.1], [0, -1]),
         ("modpo", "weight", [0.1, 1], [0, 1.1, -1]),
         ("safedpo", "delta", [-1, 0, 10], []),
+        ("midpo_safety", "beta", [0.1], [0]),
+        ("midpo_router", "penalty", [0, 0.1, 5], [-0.1]),
     ],
 )
 def test_parameters_have_ranges(
@@ -185,7 +193,10 @@ def test_ours_go_before_a_packages(package: None) -> None:
         ("everything", "everything asks for 'tensors', which no batch has"),
         ("number", "number is no function with a signature .*package.module:function"),
         ("whole", "whole is no function with a signature"),
-        ("gab", r"no objective 'gab' \(did you mean gap\?\): .* derta, bare, broken, dpo, everyth"),
+        (
+            "gab",
+            r"no objective 'gab' \(did you mean gap\?\): .* midpo_router, bare, broken, dpo, everyth",
+        ),
         ("aside", "There is no objective 'aside'"),
     ],
 )

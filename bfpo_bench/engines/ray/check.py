@@ -38,7 +38,7 @@ def check_ray(arguments: Mapping[str, Any], remote: Remote) -> str:
     check_joinable(remote.ray_address)
     here = this_machine() if remote.ray_address is None else None
     if here is not None:
-        found = shape([here], workers, each)
+        found = shape([here], workers, each, own=True)
         there, of = counted(found.workers, "worker"), counted(each, found.kind)
         return f"{there} on this machine, of {of} each"
     of = f"of {counted(each, 'device')} each"

@@ -9,8 +9,11 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from threading import Thread
 from typing import Any
+
+import psutil
 
 from bfpo_bench.engines.ray.check import check_joinable
 from bfpo_bench.engines.ray.room import Node
@@ -20,6 +23,7 @@ CONNECT_SECONDS = 25.0
 LOOK_SECONDS = 120.0
 """How long a node may take to start a process that looks at what is installed there."""
 
+_FOLDERS = "bfpo-ray-"
 STORE_BYTES = 512 * 2**20
 """Of a Ray of our own: token ids of some thousand requests are in it at a time."""
 
@@ -99,8 +103,9 @@ def _start() -> str:
         os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN"] = "token", secrets.token_hex(32)
     import ray
 
+    clear_left()
     # A short path, since names of sockets are
-    folder = tempfile.mkdtemp(prefix="bfpo-ray-", dir="/tmp")
+    folder = tempfile.mkdtemp(prefix=f"{_FOLDERS}{os.getpid()}-", dir="/tmp")
     try:
         ray.init(
             address="local",
@@ -117,6 +122,14 @@ def _start() -> str:
             "--engine vllm."
         ) from error
     return folder
+
+
+def clear_left(place: Path = Path("/tmp")) -> None:
+    """Remove the folders of processes that were killed before they could."""
+    for folder in place.glob(f"{_FOLDERS}*-*"):
+        owner = folder.name.removeprefix(_FOLDERS).partition("-")[0]
+        if owner.isdecimal() and not psutil.pid_exists(int(owner)):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _join(address: str) -> None:

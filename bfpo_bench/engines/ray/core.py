@@ -18,7 +18,8 @@ from bfpo_bench.engines.ray.cluster import Cluster
 from bfpo_bench.engines.ray.feed import Feed, Ledger
 from bfpo_bench.engines.ray.room import Shape, capacity
 from bfpo_bench.engines.vllm_core import Ask
-from bfpo_bench.errors import UserError, first_line
+from bfpo_bench.engines.vllm_refusal import refused
+from bfpo_bench.errors import first_line
 
 BATCH = 16
 """Requests that come back together. Ray spends some 10 ms on each batch, a killed worker all of its."""
@@ -264,7 +265,4 @@ def _explained(error: Exception, folder: str) -> Exception:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if not any(_CREATION.search(line) for line in lines):
         return error
-    return UserError(
-        f"vLLM cannot serve {folder} on the Ray cluster: {lines[-1]}; see the run's log, give "
-        "--engine-arg max_model_len=N where memory is short, or use --engine transformers."
-    )
+    return refused(folder, " on the Ray cluster", lines[-1])

@@ -38,8 +38,9 @@ def capacity(nodes: Sequence[Node], kind: str, each: int) -> int:
     return sum(node.gpus if kind == "GPU" else node.cpus for node in nodes) // each
 
 
-def shape(nodes: Sequence[Node], workers: int | None, each: int) -> Shape:
+def shape(nodes: Sequence[Node], workers: int | None, each: int, *, own: bool = False) -> Shape:
     """As many workers as there is room for on GPUs, one on a cluster without any, or as many as asked.
+    `own`: the cluster is this machine alone.
 
     Raises UserError where the cluster has no room for them: Ray would wait for ever.
     """
@@ -49,10 +50,11 @@ def shape(nodes: Sequence[Node], workers: int | None, each: int) -> Shape:
     if wanted > most:
         there = capacity(nodes, kind, 1)
         needs = "needs" if wanted == 1 else "need"
+        has = f"The Ray cluster has {counted(there, kind)} on {counted(len(nodes), 'node')}"
         raise UserError(
-            f"The Ray cluster has {counted(there, kind)} on {counted(len(nodes), 'node')}, and "
-            f"{counted(wanted, 'worker')} of {each} {needs} {wanted * each}: "
-            f"{_fewer(most, there)}add nodes."
+            f"{f'This machine has {counted(there, kind)}' if own else has}, and "
+            f"{counted(wanted, 'worker')} of {each} {needs} {wanted * each}: {_fewer(most, there)}"
+            f"{'join a cluster with --ray-address' if own else 'add nodes'}."
         )
     return Shape(wanted, kind, each)
 

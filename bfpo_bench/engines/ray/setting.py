@@ -42,7 +42,7 @@ class Setting:
         cluster = Cluster.connect(files.remote.ray_address)
         try:
             nodes = tuple(cluster.nodes())
-            wanted = shape(nodes, workers, each)
+            wanted = shape(nodes, workers, each, own=files.remote.ray_address is None)
             folders = [folder] if files.adapter is None else [folder, files.adapter]
             versions = check_nodes(look_at(nodes, wanted, folders))
         except UserError:

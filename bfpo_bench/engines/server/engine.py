@@ -23,7 +23,7 @@ from bfpo_bench.engines.server.capabilities import Capabilities, common
 from bfpo_bench.engines.server.control import control, control_scoring, control_step
 from bfpo_bench.engines.server.crowd import Ask, Crowd
 from bfpo_bench.engines.server.look import look_at_all
-from bfpo_bench.engines.server.needs import check_shaping
+from bfpo_bench.engines.server.needs import ABOVE_ITS_OWN, check_shaping
 from bfpo_bench.engines.server.party import SUBJECT
 from bfpo_bench.engines.server.scoring import read_step, read_whole, step_body, whole_body
 from bfpo_bench.engines.server.upstream import Upstream
@@ -140,7 +140,7 @@ class ServerEngine:
             else:
                 reason = (
                     f"it needs {tokens} tokens and the server {self._able.url} takes {window}: "
-                    f"start it with --max-model-len {tokens}"
+                    f"start it with --max-model-len {tokens}{ABOVE_ITS_OWN}"
                 )
                 refused.append((key, Failure(reason, fault=True)))
 

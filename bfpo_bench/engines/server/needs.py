@@ -22,6 +22,7 @@ _SAME = {
     "sampling_switches": "takes no top_k, min_p and repetition_penalty",
 }
 """What answers depend on -> said of a server that has not got it."""
+ABOVE_ITS_OWN = "; above a model's own context vLLM wants VLLM_ALLOW_LONG_MAX_MODEL_LEN=1 beside it"
 
 
 def check_chat(found: Sequence[Capabilities], kinds: Kinds) -> None:
@@ -119,7 +120,7 @@ def long_choices(found: Sequence[Capabilities], context: int, kinds: Kinds) -> l
         if one.context is not None and one.context < context + more:
             return [
                 f"choices of {one.context - more + 1} tokens and more fail, for want of room "
-                f"(--max-model-len {context + more} would have it)"
+                f"(--max-model-len {context + more} would have it{ABOVE_ITS_OWN})"
             ]
     return []
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bfpo_bench.engines.source import ROUTED
 from bfpo_bench.errors import UserError, first_line
 from bfpo_bench.training.merging.tensor_files import INDEX, SINGLE, StoredTensor
 
@@ -36,6 +37,11 @@ def check_format(model: str, files: Collection[str]) -> None:
             f"{model} is a LoRA adapter, and the sum of adapters' factors is not that of the weights "
             "they stand for: merge each into its base (peft's merge_and_unload, then "
             "save_pretrained) and give the results."
+        )
+    if ROUTED in files:
+        raise UserError(
+            f"{model} is a router over LoRA experts, whose weights change with each token: there is no sum "
+            "of it; give whole models."
         )
     if SINGLE not in files and INDEX not in files:
         raise UserError(

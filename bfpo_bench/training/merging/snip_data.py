@@ -24,7 +24,7 @@ def recipe_of(model: Subject) -> Recipe:
     """The recipe in the model's training manifest. Raises UserError where there is none of pairs."""
     if model.adapter is not None:
         raise UserError(
-            f"{model.name} is a LoRA adapter, and scores are of whole weights: train the patch without "
+            f"{model.name} is an adapter, and scores are of whole weights: train the patch without "
             "lora."
         )
     if model.training is None or model.training.recipe is None:

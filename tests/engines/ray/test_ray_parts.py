@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from bfpo_bench.engines.ray.check import (
     on_ray,
     worker_arguments,
 )
+from bfpo_bench.engines.ray.cluster import clear_left
 from bfpo_bench.engines.ray.core import AT_ONCE, BATCH, Pace
 from bfpo_bench.engines.ray.feed import Ledger, table
 from bfpo_bench.engines.ray.here import this_machine
@@ -158,13 +160,13 @@ class TestThisMachine:
         [
             (
                 {"workers": 99},
-                "The Ray cluster has 2 CPUs on 1 node, and 99 workers of 1 need 99: give --engine-arg "
-                "workers=2 or add nodes.",
+                "This machine has 2 CPUs, and 99 workers of 1 need 99: give --engine-arg workers=2 or "
+                "join a cluster with --ray-address.",
             ),
             (
                 {"tensor_parallel_size": 2, "pipeline_parallel_size": 2},
-                "The Ray cluster has 2 CPUs on 1 node, and 1 worker of 4 needs 4: give smaller sizes "
-                "(tensor_parallel_size, pipeline_parallel_size) or add nodes.",
+                "This machine has 2 CPUs, and 1 worker of 4 needs 4: give smaller sizes "
+                "(tensor_parallel_size, pipeline_parallel_size) or join a cluster with --ray-address.",
             ),
         ],
     )
@@ -211,6 +213,17 @@ class TestThisMachine:
         here = this_machine()
         assert here is not None
         assert f"found {(here.cpus, here.gpus)}" in done.stdout.splitlines(), done.stderr
+
+
+def test_folders_of_processes_that_were_killed(tmp_path: Path) -> None:
+    """Those of living ones stay, and what is not ours."""
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    kept = {f"bfpo-ray-{os.getpid()}-abc", "bfpo-ray-notes-abc", "else"}
+    for name in (*kept, f"bfpo-ray-{child.pid}-abc"):
+        (tmp_path / name).mkdir()
+    clear_left(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == kept
 
 
 class TestResources:

@@ -67,13 +67,13 @@ class TestLoglikelihoods:
         with OpenAIServer(replace(VLLM, window=512)) as server:
             (failed,) = scored(connected(server.url), [request])
         assert isinstance(failed, Failure)
-        assert failed.reason.endswith("start it with --max-model-len 513")
+        assert "start it with --max-model-len 513; above a model's own context" in failed.reason
 
     def test_an_echoing_server_needs_one_token_more(self) -> None:
         with OpenAIServer(replace(SGLANG, window=513)) as server:
             (failed,) = scored(connected(server.url), [ScoringRequest((1,) * 513, 4)])
         assert isinstance(failed, Failure)
-        assert failed.reason.endswith("start it with --max-model-len 514")
+        assert "start it with --max-model-len 514; above" in failed.reason
 
     @pytest.mark.parametrize("software", [LLAMA_CPP, HOSTED])
     def test_a_server_without_them_is_refused(self, software: Software) -> None:

@@ -77,6 +77,8 @@ class Small:
             "chosen_length": torch.full((PAIRS,), LENGTH - START),
             "rejected_length": torch.full((PAIRS,), LENGTH - START),
             "margin": draw(PAIRS),
+            "safety_use": draw(PAIRS),
+            "helpfulness_lack": draw(PAIRS),
         }
         self.mask = torch.randint(2, (2 * PAIRS, LENGTH), generator=random)
         self.mask[:, START:][0] = torch.tensor([1, 0, 0, 1])
