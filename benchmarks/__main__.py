@@ -91,6 +91,12 @@ ENTRIES = {
     "training": Entry(
         "training", "", "--steps 1 --repeats 1 --batch 2 --words 8 --hidden 64 --layers 1", ("trl",)
     ),
+    "methods": Entry(
+        "methods",
+        "",
+        "--steps 1 --repeats 1 --pairs 1 --hidden 64 --layers 1 --prompts 4 --new-tokens 4 --only ipo",
+        ("trl",),
+    ),
     "contamination": Entry(
         "contamination", "--rows 100000", "--rows 2000 --prompts 1000 --repeats 1"
     ),

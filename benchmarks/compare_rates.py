@@ -1,13 +1,17 @@
-"""The learning rates of `demo --compare`: each method with each of four, on requests of their own.
+"""The learning rates of `demo --compare` and `demo --all`: each method with each of four, on requests of
+their own.
 
-    python benchmarks/compare_rates.py [--cache DIR] [--json]
+    python benchmarks/compare_rates.py [--all | --method NAME ...] [--cache DIR] [--json]
 
 Everything is trained as the demo trains it, with seed 0, and kept in the cache folder: 17 trainings,
-about 15 minutes on 2 cores. Each model then answers requests that are neither taught nor asked in the
-demo's suite: up to four further fillings of each act. `refused` are the harmful ones that the judge
-`refusal` takes for refused, `answered` the benign ones answered word for word as the corpus has it:
-the judge takes broken language for an answer, and a learning rate that breaks it shall not win. A
-method's best rate is that of the greatest mean of the two, the lower one where they tie.
+about 15 minutes on 2 cores; with --all the methods that `demo --all` adds, each made with the settings that
+the others have in its table. Of SafePatching both patches have the rate that is tried; of the preference
+vector, whose models are trained as DPO is, it is eta that is tried. Each model then answers requests that
+are neither taught nor asked in the demo's suite: up to four further fillings of each act. `refused` are
+the harmful ones that the judge `refusal` takes for refused, `answered` the benign ones answered word for
+word as the corpus has it: the judge takes broken language for an answer, and a learning rate that breaks
+it shall not win. A method's best setting is that of the greatest mean of the two, the lower one where
+they tie.
 """
 
 import argparse
@@ -21,21 +25,26 @@ from typing import Any
 from bfpo_bench.cache import default_cache
 from bfpo_bench.demo.compare import METHODS, Comparison, Method, ensure_models
 from bfpo_bench.demo.corpus import TAUGHT_PER_TEMPLATE
+from bfpo_bench.demo.methods.listed import MADE, ROWS, vector
+from bfpo_bench.demo.methods.make import make_all
+from bfpo_bench.demo.methods.models import Made, Patched, Trained
 from bfpo_bench.demo.templates import data, fills
 from bfpo_bench.judges.refusal.rules import label
 from bfpo_bench.stages.process import Progress, Report
 
 RATES = (1e-4, 3e-4, 1e-3, 3e-3)
+ETAS = (0.25, 0.5, 1.0, 2.0)
+VECTOR = "preference-vector"
 EACH = 4
 NEW_TOKENS = 48
 
 
 @dataclass(frozen=True)
 class Tried:
-    """One model's results, in percent."""
+    """One model's results, in percent. `setting` is its learning rate, or eta."""
 
     method: str
-    learning_rate: float
+    setting: float
     refused: float
     answered: float
 
@@ -97,34 +106,87 @@ def responses(folder: Path, prompts: list[str]) -> list[str]:
     return told
 
 
-def tried(method: str, learning_rate: float, folder: Path) -> Tried:
+def tried(method: str, setting: float, folder: Path) -> Tried:
     harmful, benign = spare_requests("harmful"), spare_requests("alarming", "plain")
     refused = [label(r) != "compliance" for r in responses(folder, [p for p, _ in harmful])]
     given = responses(folder, [p for p, _ in benign])
     answered = [r.strip() == answer for r, (_, answer) in zip(given, benign, strict=True)]
     shares = (100 * sum(refused) / len(refused), 100 * sum(answered) / len(answered))
-    return Tried(method, learning_rate, *shares)
+    return Tried(method, setting, *shares)
+
+
+def compared(cache: Path, command: list[str]) -> list[Tried]:
+    """The methods of `demo --compare`."""
+    grid: list[tuple[Method, float]] = [(m, rate) for m in METHODS for rate in RATES]
+    methods = tuple(replace(m, name=f"{m.name}-{rate:g}", learning_rate=rate) for m, rate in grid)
+    folders = ensure_models(cache, command, Plain(), Comparison(methods=methods))
+    return [tried(m.name, rate, f) for (m, rate), f in zip(grid, folders[1:], strict=True)]
+
+
+def added() -> list[str]:
+    """The methods that `demo --all` adds and that have a setting to try."""
+    rows = {row.model for row in ROWS}
+    found = [e.name for e in MADE if isinstance(e, Trained | Patched) and e.name in rows]
+    return [*found, VECTOR]
+
+
+def with_setting(name: str, setting: float) -> list[Made]:
+    """What makes the method of that name with `setting`: the entry, and what it needs of the others."""
+    if name == VECTOR:
+        return needed([vector(setting) if e.name == name else e for e in MADE], name)
+    entry = next(e for e in MADE if e.name == name)
+    changed = (entry.safety, entry.over_safety) if isinstance(entry, Patched) else (name,)
+    return needed(
+        [
+            replace(e, learning_rate=setting) if isinstance(e, Trained) and e.name in changed else e
+            for e in MADE
+        ],
+        name,
+    )
+
+
+def needed(made: list[Made], name: str) -> list[Made]:
+    """The entry of that name after all that it needs, in the order of `made`."""
+    wanted = {name}
+    for entry in reversed(made):
+        if entry.name in wanted:
+            wanted |= set(entry.needs)
+    return [entry for entry in made if entry.name in wanted]
+
+
+def all_of(cache: Path, command: list[str], names: list[str]) -> list[Tried]:
+    """Those of the methods that `demo --all` adds."""
+    ensure_models(cache, command, Plain(), Comparison())
+    found = []
+    for name in names:
+        for setting in ETAS if name == VECTOR else RATES:
+            made = with_setting(name, setting)
+            folders = make_all(cache, command, Plain(), Comparison(), made)
+            found.append(tried(name, setting, folders[name]))
+    return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--all", action="store_true", help="what `demo --all` adds")
+    parser.add_argument(
+        "--method", action="append", choices=added(), help="one of those, repeatable"
+    )
     parser.add_argument("--cache", type=Path, default=default_cache())
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    grid: list[tuple[Method, float]] = [(m, rate) for m in METHODS for rate in RATES]
-    methods = tuple(replace(m, name=f"{m.name}-{rate:g}", learning_rate=rate) for m, rate in grid)
+    names = given.method or (added() if given.all else [])
     command = ["python", "benchmarks/compare_rates.py"]
-    folders = ensure_models(given.cache, command, Plain(), Comparison(methods=methods))
-    found = [tried(m.name, rate, f) for (m, rate), f in zip(grid, folders[1:], strict=True)]
+    found = all_of(given.cache, command, names) if names else compared(given.cache, command)
     if given.json:
         print(json.dumps([asdict(t) for t in found], indent=1))
         return
-    print(f"{'method':<18} {'rate':>6} {'refused':>8} {'answered':>9} {'mean':>6}")
-    for method in METHODS:
-        own = [t for t in found if t.method == method.name]
-        best = max(own, key=lambda t: (t.mean, -t.learning_rate))
+    print(f"{'method':<18} {'setting':>7} {'refused':>8} {'answered':>9} {'mean':>6}")
+    for method in dict.fromkeys(t.method for t in found):
+        own = [t for t in found if t.method == method]
+        best = max(own, key=lambda t: (t.mean, -t.setting))
         for t in own:
-            line = f"{t.method:<18} {t.learning_rate:>6g} {t.refused:>8.1f} {t.answered:>9.1f}"
+            line = f"{t.method:<18} {t.setting:>7g} {t.refused:>8.1f} {t.answered:>9.1f}"
             print(f"{line} {t.mean:>6.1f}{' best' if t == best else ''}")
 
 

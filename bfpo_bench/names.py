@@ -74,8 +74,12 @@ DEFENCES = ("instruction", "exemplars", "self-check-input", "self-check-output")
 """What `--defence` puts around a model. ` + <defence>` follows the model's name in its runs and rows."""
 
 
+ALL_LEVELS = "all"
+"""What `--levels` calls every pair of levels that a model was trained with."""
+
+
 def behind(model: str, defence: str) -> str:
-    """The name of the model behind the defence."""
+    """The name of the model behind the defence, or asked for what it says."""
     return f"{model} + {defence}"
 
 

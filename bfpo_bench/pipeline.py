@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 
 from bfpo_bench.assess import Assessment, OpenRun, assess, judge_runs
@@ -13,6 +13,7 @@ from bfpo_bench.errors import UserError
 from bfpo_bench.leaderboard.rows import read_leaderboard
 from bfpo_bench.notes import respond_notes
 from bfpo_bench.plan import Plan, PlannedRun
+from bfpo_bench.plan_levels import unknown
 from bfpo_bench.progress import Ui
 from bfpo_bench.resume import respond_sealed, seal_respond, stored_result
 from bfpo_bench.runs.folder import RunFolder, check_writable
@@ -89,7 +90,8 @@ def _open(plan: Plan, planned: PlannedRun, command: Sequence[str], locks: ExitSt
         run_id=planned.run_id,
         model=planned.subject.identity,
         model_source=planned.subject.describe()
-        | ({"defence": planned.defence.describe()} if planned.defence is not None else {}),
+        | ({"defence": planned.defence.describe()} if planned.defence is not None else {})
+        | ({"levels": asdict(planned.levels)} if planned.levels is not None else {}),
         training=planned.subject.training,
         settings=plan.settings,
         partial=plan.partial,
@@ -137,6 +139,8 @@ def _respond(plan: Plan, run: _Open, ui: Ui) -> str | None:
     ui.note(f"{subject.name}: engine {run.planned.engine.name}, {run.planned.engine.told}")
     if subject.training_fault is not None:
         ui.note(f"ignored: {subject.training_fault}")
+    if run.planned.levels is not None and (doubt := unknown(subject)):
+        ui.note(doubt)
     generative = any(t.kind == "generative" for t in plan.tasks)
     if generative and plan.request.chat_template and subject.identity.chat_template is None:
         ui.note(f"{subject.name} has no chat template: generative prompts are given as plain text")
@@ -161,6 +165,7 @@ def _respond(plan: Plan, run: _Open, ui: Ui) -> str | None:
         shard=plan.request.shard,
         bias=plan.bias_file,
         defence=run.planned.defence,
+        levels=run.planned.levels,
     )
     if respond_sealed(run.folder, job):
         _record(plan, run, stored_result(run.manifest), ui)

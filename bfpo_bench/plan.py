@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 
 from bfpo_bench.defences.defence import Defence
@@ -22,9 +23,11 @@ from bfpo_bench.hub import go_offline, is_offline
 from bfpo_bench.judges.judge import Judge
 from bfpo_bench.judging import PlannedJudge
 from bfpo_bench.leaderboard.columns import check_columns
+from bfpo_bench.levels import Levels
 from bfpo_bench.names import NULL_ENGINE
 from bfpo_bench.plan_defences import defences_of, defended
 from bfpo_bench.plan_judges import judges_of, plan_judges
+from bfpo_bench.plan_levels import check_levels, levelled, levels_of
 from bfpo_bench.plan_servers import check_servers, plan_on_servers
 from bfpo_bench.request import Request, pull_command, ray_of, settings_of, suite_of
 from bfpo_bench.runs.identity import Settings, run_id
@@ -40,8 +43,8 @@ EMBEDDED_HARM = "harm"
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One model's run, bare or behind a `defence`. `folder` is where it lives, whether or not it has
-    begun."""
+    """One model's run, bare, behind a `defence` or asked for `levels`. `folder` is where it lives,
+    whether or not it has begun."""
 
     subject: Subject
     engine: EngineChoice
@@ -49,6 +52,7 @@ class PlannedRun:
     folder: Path
     remote: Remote = field(default_factory=Remote)
     defence: Defence | None = None
+    levels: Levels | None = None
 
 
 @dataclass(frozen=True)
@@ -191,6 +195,7 @@ def _plan_runs(
     progress: Callable[[str], None],
     bias: StoredBias | None = None,
 ) -> tuple[PlannedRun, ...]:
+    check_levels(request, tasks)
     defences, runs = defences_of(request, tasks), dict[str, PlannedRun]()
     for given in request.models:
         progress(f"looking at {given}")
@@ -203,14 +208,16 @@ def _plan_runs(
         if bias is not None:
             progress(f"comparing the tokenizer of {subject.name} with the bias's")
             subject = biased(subject, bias)
-        for defence in defences:
-            guarded = defended(subject, defence, request, settings, progress)
-            name = run_id(guarded.identity, settings)
+        cells = levels_of(request, subject, progress)
+        for defence, levels in product(defences, cells):
+            asked = defended(levelled(subject, levels), defence, request, settings, progress)
+            name = run_id(asked.identity, settings)
             if name in runs:
                 raise UserError(
                     f"--model {given} is the same model as {runs[name].subject.name}: name it once."
                 )
-            runs[name] = PlannedRun(guarded, engine, name, request.folder(name), remote, defence)
+            folder = request.folder(name)
+            runs[name] = PlannedRun(asked, engine, name, folder, remote, defence, levels)
     return tuple(runs.values())
 
 

@@ -25,6 +25,7 @@ from bfpo_bench.engines.trust import Trust
 from bfpo_bench.errors import UserError
 from bfpo_bench.names import existing
 from bfpo_bench.plan_defences import defences_of, guarded
+from bfpo_bench.plan_levels import levelled, levels_of
 from bfpo_bench.request import Request
 from bfpo_bench.runs.folder import RunFolder
 from bfpo_bench.runs.identity import Settings, run_id
@@ -119,7 +120,11 @@ def _answered(
             subject = _subject(given, request, (), progress)
         except UserError:
             return None
-    behind = [guarded(subject, defence) for defence in defences_of(request, tasks)]
+    behind = [
+        guarded(levelled(subject, levels), defence)
+        for levels in levels_of(request, subject, progress)
+        for defence in defences_of(request, tasks)
+    ]
     folders = [request.folder(run_id(one.identity, settings)) for one in behind]
     return subject if all(once_answered(RunFolder(folder)) for folder in folders) else None
 

@@ -27,7 +27,8 @@ class Request:
     `trust_remote_code` names models under test and judges' models as the user wrote them.
     `servers` are the URLs that engine server asks, `ray_address` the cluster that engine ray works on.
     `shard` is the part of the documents that is asked. `bias` is the file of what decoding subtracts.
-    `defences` are put around each model, a run each; empty for the bare models alone.
+    `defences` are put around each model, a run each; empty for the bare models alone. `levels`, as
+    H,S or all, are those of helpfulness and safety that each model is asked for, likewise.
     """
 
     models: tuple[str, ...]
@@ -59,6 +60,7 @@ class Request:
     offline: bool = False
     stall_minutes: float = 30
     defences: tuple[str, ...] = ()
+    levels: tuple[str, ...] = ()
 
     @property
     def stall_seconds(self) -> float | None:

@@ -31,15 +31,16 @@ def defences_table(rows: Sequence[Guarded]) -> Group:
         table.add_row(
             Name(plain(row.model)),
             row.defence or "none",
-            _score(row.safety),
+            score_text(row.safety),
             _change(row.safety_change),
-            _score(row.over_refusal),
+            score_text(row.over_refusal),
             _change(row.over_refusal_change),
         )
     return Group(Text("Safety against over-defensiveness", style="italic"), table)
 
 
-def _score(score: tuple[float, float, float] | None) -> Text:
+def score_text(score: tuple[float, float, float] | None) -> Text:
+    """`60.0 58–62`, the interval dimmed."""
     if score is None:
         return Text("–")
     value, low, high = score

@@ -19,12 +19,18 @@ def demo(
         help="Train five models instead (supervised, DPO in three orders of the pairs, BFPO) and show "
         "what each is worth on either side.",
     ),
+    all_: bool = typer.Option(
+        False,
+        "--all",
+        help="Put every method into one table instead: trained, merged, steered while it decodes, or "
+        "defended, all from one supervised model and its pairs.",
+    ),
     json_: bool = typer.Option(False, "--json", help="Print the scores as JSON."),
 ) -> None:
     """Train a small model here, measure it on a mini suite, and show the leaderboard. No network.
 
-    The model is trained once (about a minute on 2 cores; with --compare about five in all) and kept in the
-    cache folder; the measurement is the same pipeline that `run` uses.
+    The model is trained once (about a minute on 2 cores; with --compare about five in all, with --all
+    about twenty) and kept in the cache folder; the measurement is the same pipeline that `run` uses.
     """
     import os
     import shlex
@@ -34,6 +40,10 @@ def demo(
     # The demo must not wait for a hub that it does not need
     os.environ["HF_HUB_OFFLINE"] = "1"
     command = ["bfpo-bench", *sys.argv[1:]]
+    if all_:
+        from bfpo_bench.cli.demo_all import all_and_print
+
+        raise typer.Exit(all_and_print(engine, out, leaderboard, command, as_json=json_))
     if compare:
         from bfpo_bench.cli.demo_compare import compare_and_print
 

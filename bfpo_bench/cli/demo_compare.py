@@ -88,7 +88,11 @@ def _print_picture(
     finished: Sequence[Finished], folders: Sequence[Path], comparison: Comparison
 ) -> None:
     """The scatter and what it says, where every model has both scores."""
-    found = {f.planned.subject.base.folder: _measured(f) for f in finished}
+    found = {
+        folder: measured(f, folder.name)
+        for f in finished
+        if (folder := f.planned.subject.base.folder) is not None
+    }
     models = [m for folder in folders if (m := found.get(folder)) is not None]
     if len(models) < len(folders):
         typer.echo("No picture: not every model has both scores.")
@@ -111,14 +115,15 @@ def _how(comparison: Comparison) -> str:
     )
 
 
-def _measured(finished: Finished) -> Measured | None:
-    folder, scores = finished.planned.subject.base.folder, finished.scores
-    if folder is None or scores is None:
+def measured(finished: Finished, name: str) -> Measured | None:
+    """Both sides under this name; None where one lacks a score."""
+    scores = finished.scores
+    if scores is None:
         return None
     helpful, harmless = _side(scores.helpfulness), _side(scores.harmlessness)
     if helpful is None or harmless is None:
         return None
-    return Measured(folder.name, helpful, harmless)
+    return Measured(name, helpful, harmless)
 
 
 def _side(score: Score) -> Side | None:

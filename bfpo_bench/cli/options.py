@@ -167,26 +167,6 @@ SystemPrompt = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="A text file: the system prompt of generative tasks."),
 ]
-BiasOf = Annotated[
-    Path | None,
-    typer.Option(
-        "--bias",
-        metavar="FILE",
-        help="Subtract this from the logits of each answer's first tokens: a file of `bfpo-bench bias`. "
-        "For engines vllm and transformers.",
-    ),
-]
-Defences = Annotated[
-    list[str],
-    typer.Option(
-        "--defence",
-        metavar="DEFENCE",
-        help="What to put around each model: instruction, exemplars, self-check-input or "
-        "self-check-output; none is the bare model. Repeatable: a run and a row each.",
-        show_default="none",
-        autocompletion=complete.defences,
-    ),
-]
 Strict = Annotated[
     bool,
     typer.Option(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from bfpo_bench.cli import options
+from bfpo_bench.cli import options, options_asked
 
 
 def plan(
@@ -33,8 +33,9 @@ def plan(
     no_chat_template: options.NoChatTemplate = False,
     num_fewshot: options.NumFewshot = None,
     system_prompt: options.SystemPrompt = None,
-    bias: options.BiasOf = None,
-    defence: options.Defences = [],  # noqa: B006
+    bias: options_asked.BiasOf = None,
+    defence: options_asked.Defences = [],  # noqa: B006
+    levels: options_asked.LevelsOf = [],  # noqa: B006
     strict: options.Strict = False,
     allow_drift: options.AllowDrift = False,
     offline: options.Offline = False,
@@ -82,6 +83,7 @@ def plan(
         offline=offline,
         stall_minutes=stall_timeout,
         defences=tuple(defence),
+        levels=tuple(levels),
     )
     with RichUi().stage("plan") as report:
         found = make_plan(request, lambda text: report(Progress(text)))

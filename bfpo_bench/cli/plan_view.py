@@ -16,6 +16,7 @@ from bfpo_bench.engines.subject import Subject
 from bfpo_bench.engines.tokens import stated_context
 from bfpo_bench.judging import PlannedJudge
 from bfpo_bench.plan import Plan, PlannedRun, TaskEstimate
+from bfpo_bench.plan_levels import unknown
 
 
 def table(plan: Plan) -> Table:
@@ -90,7 +91,7 @@ def lines(plan: Plan) -> list[str]:
     for run in plan.runs:
         state = "goes on" if (run.folder / "manifest.json").exists() else "new"
         found.append(f"model {run.subject.name}: {_engine(run.engine)}; {run.folder} ({state})")
-        found += [*_context(plan, run.subject), *_training(run.subject), *_defence(plan, run)]
+        found += [*_context(plan, run.subject), *_training(run.subject), *_asked_with(plan, run)]
     return found
 
 
@@ -143,13 +144,17 @@ def _training(subject: Subject) -> list[str]:
     return [f"  training: {subject.training.describe()}{base}"]
 
 
-def _defence(plan: Plan, run: PlannedRun) -> list[str]:
-    """What is put around the model, and what is asked without it."""
+def _asked_with(plan: Plan, run: PlannedRun) -> list[str]:
+    """The defence around the model or the levels it is asked for, and what is asked without."""
+    documents = sum(e.documents for e in plan.estimates if e.task.kind == "generative")
+    others = sum(e.task.kind == "discriminative" for e in plan.estimates)
+    if run.levels is not None:
+        without = f"; {others} discriminative tasks are asked without them" if others else ""
+        doubt = [f"  NOTE: {unknown(run.subject)}"] if unknown(run.subject) else []
+        return [f"  levels {run.levels}: {documents:,} generative documents{without}", *doubt]
     if run.defence is None:
         return []
-    documents = sum(e.documents for e in plan.estimates if e.task.kind == "generative")
     checks = f", {documents:,} checks besides the answers" if run.defence.checks else ""
-    others = sum(e.task.kind == "discriminative" for e in plan.estimates)
     without = f"; {others} discriminative tasks are asked without it" if others else ""
     return [f"  defence {run.defence.name}: {documents:,} generative documents{checks}{without}"]
 
@@ -206,6 +211,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
             {
                 "model": r.subject.name,
                 "defence": r.defence.identity if r.defence else None,
+                "levels": asdict(r.levels) if r.levels else None,
                 "training": r.subject.training.describe() if r.subject.training else None,
                 "training_fault": r.subject.training_fault,
                 "engine": r.engine.name,

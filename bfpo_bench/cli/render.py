@@ -13,10 +13,12 @@ from rich.text import Text
 
 from bfpo_bench.cli.defences_view import defences_table
 from bfpo_bench.cli.fitting import FittingTable, Name
+from bfpo_bench.cli.grid_view import levels_table
 from bfpo_bench.cli.ui import plain
 from bfpo_bench.leaderboard.columns import CELL_COLUMNS
 from bfpo_bench.leaderboard.defended import guarded
 from bfpo_bench.leaderboard.keys import differences
+from bfpo_bench.leaderboard.levelled import level_cells
 from bfpo_bench.leaderboard.notes import notes
 from bfpo_bench.leaderboard.view import Block, blocks
 from bfpo_bench.scoring.outcomes import OUTCOMES
@@ -154,13 +156,15 @@ def outcome_table(scores: Scores) -> RenderableType:
 def leaderboard_tables(
     table: pd.DataFrame, keys: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[RenderableType]:
-    """One table a block, and one of its defences; from the second block on with what makes it
+    """One table a block, one of its defences and one of levels; from the second block on with what makes it
     incomparable to the first."""
     first: Block | None = None
     for block in blocks(table):
         yield _block_table(block, keys)
         if defended := guarded(block.rows.to_dict("records")):
             yield defences_table(defended)
+        if levelled := level_cells(block.rows.to_dict("records")):
+            yield levels_table(levelled)
         if first is None:
             first = block
         else:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from bfpo_bench.cli import options
+from bfpo_bench.cli import options, options_asked
 
 
 def run(
@@ -33,8 +33,9 @@ def run(
     no_chat_template: options.NoChatTemplate = False,
     num_fewshot: options.NumFewshot = None,
     system_prompt: options.SystemPrompt = None,
-    bias: options.BiasOf = None,
-    defence: options.Defences = [],  # noqa: B006
+    bias: options_asked.BiasOf = None,
+    defence: options_asked.Defences = [],  # noqa: B006
+    levels: options_asked.LevelsOf = [],  # noqa: B006
     strict: options.Strict = False,
     allow_drift: options.AllowDrift = False,
     offline: options.Offline = False,
@@ -83,5 +84,6 @@ def run(
         offline=offline,
         stall_minutes=stall_timeout,
         defences=tuple(defence),
+        levels=tuple(levels),
     )
     raise typer.Exit(execute_and_print(request, ["bfpo-bench", *sys.argv[1:]], json_))

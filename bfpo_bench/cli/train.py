@@ -107,4 +107,5 @@ def _print(trained: Trained, json_: bool) -> None:
         typer.echo(f"{trained.folder} is trained already; delete it to train it again.")
     else:
         typer.echo(f"model: {trained.folder} ({trained.manifest.describe()})")
-    typer.echo(f"next: bfpo-bench run --model {trained.folder}")
+    levels = " --levels all" if trained.manifest.levels is not None else ""
+    typer.echo(f"next: bfpo-bench run --model {trained.folder}{levels}")

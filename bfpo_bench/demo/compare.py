@@ -133,11 +133,13 @@ def recipes(folder: Path, comparison: Comparison) -> list[Recipe]:
     from bfpo_bench.training.recipe import Recipe
 
     return [
-        Recipe.model_validate(_recipe(method, folder, comparison)) for method in comparison.methods
+        Recipe.model_validate(recipe_values(method, folder, comparison))
+        for method in comparison.methods
     ]
 
 
-def _recipe(method: Method, folder: Path, comparison: Comparison) -> dict[str, Any]:
+def recipe_values(method: Method, folder: Path, comparison: Comparison) -> dict[str, Any]:
+    """The keys of one method's recipe."""
     safety = {"source": "jsonl", "path": str(folder / SAFETY)}
     helpfulness = {"source": "jsonl", "path": str(folder / HELPFULNESS)}
     data: dict[str, Any] = {"data": [safety, helpfulness], "policy": method.policy}

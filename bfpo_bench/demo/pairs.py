@@ -9,13 +9,14 @@ All requests are of the taught side of the corpus: nothing that is asked is here
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 from bfpo_bench.demo.corpus import Request, taught_requests
 from bfpo_bench.demo.templates import data, held_out, ordered, questions
-from bfpo_bench.training.pairs import Pair, Side
+from bfpo_bench.training.ama.cut import cut
+from bfpo_bench.training.pairs import Pair, Segment, Side
 
 # With seven ways to ask for harm and six kinds of pairs, 42 requests an act meet each kind once a way
 HARMFUL_PER_ACT = 42
@@ -42,6 +43,23 @@ def safety_pairs() -> list[Pair]:
 def helpfulness_pairs() -> list[Pair]:
     """Pairs on benign requests and questions: both responses are safe, neither the safer one."""
     return [*_benign_pairs("alarming"), *_benign_pairs("plain"), *_question_pairs()]
+
+
+def segmented(pairs: Sequence[Pair], *, benign: bool) -> list[Pair]:
+    """The pairs with a reward for each sentence: 1 in a response that is right, and else -1. Right are
+    safe responses to harmful requests, and to `benign` ones the better response of each pair."""
+    return [
+        replace(
+            pair,
+            chosen_segments=_rewarded(pair.chosen, benign or bool(pair.chosen_safe)),
+            rejected_segments=_rewarded(pair.rejected, not benign and bool(pair.rejected_safe)),
+        )
+        for pair in pairs
+    ]
+
+
+def _rewarded(response: str, right: bool) -> tuple[Segment, ...]:
+    return tuple(Segment(sentence, 1.0 if right else -1.0) for sentence in cut(response))
 
 
 def _safety_pair(request: Request) -> Pair:

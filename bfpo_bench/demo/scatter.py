@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 _MARGIN = 5
+_MARKS = string.digits[1:] + string.ascii_uppercase
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ def axis(values: Sequence[float], cells: int) -> Axis:
 def scatter(
     points: Sequence[Point], *, across: str, up: str, width: int = 79, height: int = 17
 ) -> list[str]:
-    """The plot's lines, at most `width` wide, with a numbered mark for each of at most nine points.
+    """The plot's lines, at most `width` wide, with a mark for each of at most 35 points: 1 to 9, then A to Z.
 
     A mark stands at its value's nearest cell, or beside it where another mark stands there; its
     label stands to the right or the left of it where there is room. The lines below the plot name
@@ -53,7 +55,8 @@ def scatter(
     x = axis([p.x for p in points], width - _MARGIN)
     y = axis([p.y for p in points], height)
     grid = [[" "] * x.cells for _ in range(y.cells)]
-    places = [_mark(grid, str(n), x.cell(p.x), y.cell(p.y)) for n, p in enumerate(points, 1)]
+    marked = list(zip(_MARKS, points, strict=False))
+    places = [_mark(grid, mark, x.cell(p.x), y.cell(p.y)) for mark, p in marked]
     for point, (column, row) in zip(points, places, strict=True):
         _label(grid[row], point.label, column)
     ticks = y.ticks()
@@ -94,6 +97,6 @@ def _foot(x: Axis) -> list[str]:
 def _legend(points: Sequence[Point], across: str, up: str) -> list[str]:
     longest = max(len(point.label) for point in points)
     return [
-        f"  {number} {p.label:<{longest}}  {across} {p.x:5.1f}  {up} {p.y:5.1f}"
-        for number, p in enumerate(points, 1)
+        f"  {mark} {p.label:<{longest}}  {across} {p.x:5.1f}  {up} {p.y:5.1f}"
+        for mark, p in zip(_MARKS, points, strict=False)
     ]

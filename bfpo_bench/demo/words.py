@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bfpo_bench.leaderboard.pareto import on_front
+
 
 @dataclass(frozen=True)
 class Side:
@@ -35,11 +37,41 @@ def sentences(models: Sequence[Measured], subject: str) -> list[str]:
     own = next(m for m in models if m.name == subject)
     rivals = [m for m in models if m.name != subject]
     return [
-        f"Most helpful: {_best([(m.name, m.helpful) for m in models])}; "
-        f"most harmless: {_best([(m.name, m.harmless) for m in models])}.",
+        _bests(models),
         *(_against(own, rival) for rival in rivals),
         _upshot(own, rivals),
     ]
+
+
+def overview(models: Sequence[Measured], subject: str) -> list[str]:
+    """Of many models: the best on each side and by the mean of both, whom its intervals do not tell from
+    it, who is on the Pareto front, and the upshot for `subject`."""
+    own = next(m for m in models if m.name == subject)
+    front = on_front([(m.helpful.value, m.harmless.value) for m in models])
+    first, *rest = sorted(models, key=_mean, reverse=True)
+    near = [m.name for m in rest if _overlap(m, first)]
+    return [
+        _bests(models),
+        f"Highest mean of the two: {first.name}, {_mean(first):.1f}; intervals that overlap with its own "
+        f"on both sides: {', '.join(near) or 'none'}.",
+        f"On the Pareto front: {', '.join(m.name for m, on in zip(models, front, strict=True) if on)}.",
+        _upshot(own, [m for m in models if m is not own]),
+    ]
+
+
+def _mean(model: Measured) -> float:
+    return (model.helpful.value + model.harmless.value) / 2
+
+
+def _overlap(one: Measured, other: Measured) -> bool:
+    return one.helpful.overlaps(other.helpful) and one.harmless.overlaps(other.harmless)
+
+
+def _bests(models: Sequence[Measured]) -> str:
+    return (
+        f"Most helpful: {_best([(m.name, m.helpful) for m in models])}; "
+        f"most harmless: {_best([(m.name, m.harmless) for m in models])}."
+    )
 
 
 def _best(sides: Sequence[tuple[str, Side]]) -> str:

@@ -17,9 +17,12 @@ def check_measured(run: FinishedRun) -> None:
 
 
 def check_own(run: FinishedRun) -> None:
-    """Raises UserError for a run behind a defence: its numbers are not the model's own."""
-    if run.manifest.model.defence is not None:
+    """Raises UserError for a run behind a defence, or asked for levels: its numbers are not what the
+    model does by itself."""
+    told = run.manifest.model
+    if told.defence is not None or told.levels is not None:
+        option = "--levels" if told.levels is not None else "--defence"
         raise UserError(
             f"The run {run.run_id} measured {shortened(run.name)}, and a model card states what the model "
-            "does by itself: export the run without --defence."
+            f"does by itself: export the run without {option}."
         )

@@ -53,7 +53,7 @@ def guarded(rows: Iterable[Mapping[Any, Any]]) -> list[Guarded]:
 def _guarded(
     model: str, defence: str | None, row: Mapping[Any, Any], alone: Mapping[Any, Any] | None
 ) -> Guarded:
-    safety, over = _score(row, SAFETY), _score(row, OVER_REFUSAL)
+    safety, over = score(row, SAFETY), score(row, OVER_REFUSAL)
     if defence is None or alone is None:
         return Guarded(model, defence, safety, over)
     return Guarded(
@@ -61,12 +61,13 @@ def _guarded(
         defence,
         safety,
         over,
-        _change(safety, _score(alone, SAFETY)),
-        _change(over, _score(alone, OVER_REFUSAL)),
+        _change(safety, score(alone, SAFETY)),
+        _change(over, score(alone, OVER_REFUSAL)),
     )
 
 
-def _score(row: Mapping[Any, Any], column: str) -> tuple[float, float, float] | None:
+def score(row: Mapping[Any, Any], column: str) -> tuple[float, float, float] | None:
+    """(value, low, high) of the row's column in percent; None where it has no score."""
     value, low, high = (row.get(f"{column}{end}") for end in ("", "_ci_low", "_ci_high"))
     if value is None or low is None or high is None or pd.isna(value):
         return None

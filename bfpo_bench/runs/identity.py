@@ -50,11 +50,15 @@ class Settings(BaseModel):
         return told
 
 
+_ADDED = ("defence", "levels")
+
+
 class ModelIdentity(BaseModel):
     """Which weights, tokenizer and template answered: hub commits or content hashes.
 
-    `defence`: what was put around them (`Defence.identity`). Without one nothing is said of it, so
-    that ids and files stay as they are.
+    `defence`: what was put around them (`Defence.identity`); `levels`: the line that asked them for
+    levels of helpfulness and safety. Without one nothing is said of it, so that ids and files stay as
+    they are.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -65,11 +69,12 @@ class ModelIdentity(BaseModel):
     tokenizer: str
     chat_template: str | None
     defence: str | None = None
+    levels: str | None = None
 
     @model_serializer(mode="wrap")
     def _told(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         found: dict[str, Any] = dump(self)
-        return {k: v for k, v in found.items() if k != "defence" or v is not None}
+        return {k: v for k, v in found.items() if k not in _ADDED or v is not None}
 
 
 def digest(value: Any) -> str:

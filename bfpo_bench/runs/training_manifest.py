@@ -59,13 +59,22 @@ class Merge(_Part):
     arguments: dict[str, Any] = Field(default_factory=dict)
 
 
+class TrainedLevels(_Part):
+    """What a model was taught under levels of helpfulness and safety: `count` of each, and how many
+    responses at each pair of them, by `H,S`."""
+
+    count: Annotated[int, Field(ge=2)]
+    cells: dict[str, Count]
+
+
 class TrainingManifest(_Part):
     """The file's contents. What does not apply to a stage is None or empty.
 
     `data` and `buffer` hold a report for each source of preference pairs (or of texts), as
     `DataReport.dump` gives them; `policy` says how the pairs were ordered, how many were flipped and
     dropped by it, `experts` over which adapters a router was trained, `mixture` what was drawn of each
-    group of data, `changed` how many were cut. `data_sha256` is of all that was trained on. `tokens` counts those that the model was trained on,
+    group of data, `levels` which levels responses were learnt under, `changed` how many were cut.
+    `data_sha256` is of all that was trained on. `tokens` counts those that the model was trained on,
     `seconds` the training's wall time, `finished` is an ISO time.
     """
 
@@ -82,6 +91,7 @@ class TrainingManifest(_Part):
     policy: dict[str, Any] | None = None
     experts: dict[str, Base] | None = None
     mixture: tuple[dict[str, Any], ...] = ()
+    levels: TrainedLevels | None = None
     changed: dict[str, Count] = Field(default_factory=dict)
     data_sha256: Annotated[str | None, Field(pattern="^[0-9a-f]{64}$")] = None
     parameters: Parameters | None = None
@@ -109,14 +119,15 @@ class TrainingManifest(_Part):
         """One printable line: `bfpo tau=0.01 on 1a2b3c4d`, `merge of A (0.5), B (0.5)`.
 
         The objective (or the stage, where there is none), its arguments by name, numbers to six
-        digits, and the first eight digits of `data_sha256`.
+        digits, how many levels were taught, and the first eight digits of `data_sha256`.
         """
         if self.merge is not None:
             models = ", ".join(f"{m.name} ({m.weight:g})" for m in self.merge.models)
             return _line(f"{self.merge.method or 'merge'} of {models}")
         arguments = (f"{name}={_short(v)}" for name, v in sorted(self.objective_args.items()))
         data = (f"on {self.data_sha256[:8]}",) if self.data_sha256 else ()
-        return _line(" ".join((self.objective or self.stage, *arguments, *data)))
+        levels = (f"levels={self.levels.count}",) if self.levels else ()
+        return _line(" ".join((self.objective or self.stage, *arguments, *levels, *data)))
 
 
 def read_training_manifest(path: Path, model: str) -> TrainingManifest:

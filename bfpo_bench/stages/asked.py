@@ -11,6 +11,7 @@ from bfpo_bench.engines.base import GenerationRequest
 from bfpo_bench.engines.tokens import Prompt, fit, render, request_seed, takes_system
 from bfpo_bench.errors import UserError
 from bfpo_bench.judges.reasoning import strip_reasoning
+from bfpo_bench.levels import Levels, with_levels
 from bfpo_bench.suite.documents import LoadedTask
 from bfpo_bench.suite.suites import Suite
 from bfpo_bench.suite.tasks import TaskSpec
@@ -36,16 +37,20 @@ class Asked:
 @dataclass(frozen=True)
 class Asking:
     """How prompts become requests: `context` in tokens, `seed` the run's, `defence` what is put around
-    them."""
+    them, `levels` those that are asked for. Of the two there is one at most."""
 
     suite: Suite
     seed: int
     chat_template: bool
     context: int
     defence: Defence | None = None
+    levels: Levels | None = None
 
     def conversation(self, tokenizer: Any) -> Callable[[Messages], Messages]:
         """From the user's messages to those that the subject is asked."""
+        if self.levels is not None:
+            levels = self.levels
+            return lambda messages: with_levels(messages, levels)
         if self.defence is None:
             return lambda messages: messages
         defence, system = self.defence, takes_system(tokenizer, self.chat_template)

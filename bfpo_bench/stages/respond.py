@@ -17,6 +17,7 @@ from bfpo_bench.engines.subject import Subject
 from bfpo_bench.engines.subject_files import tokenizer_and_files
 from bfpo_bench.engines.tokens import scoring_request
 from bfpo_bench.errors import UserError
+from bfpo_bench.levels import Levels
 from bfpo_bench.progress import Progress, Report
 from bfpo_bench.runs.folder import RunFolder
 from bfpo_bench.runs.jsonl import Appender
@@ -60,6 +61,7 @@ class RespondJob:
     shard: Shard | None = None
     bias: BiasFile | None = None
     defence: Defence | None = None
+    levels: Levels | None = None
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def respond(job: RespondJob, report: Report) -> RespondResult:
         job.subject, job.engine, job.context, job.arguments, job.seed, job.remote
     )
     report(Progress("encoding requests"))
-    how = Asking(job.suite, job.seed, job.chat_template, files.context, job.defence)
+    how = Asking(job.suite, job.seed, job.chat_template, files.context, job.defence, job.levels)
     loaded, built, scoring, asked = _requests(how, tokenizer, loaded, failed, job.shard)
     _check(job, loaded, failed)
     record_data(run, loaded, job.data)

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from bfpo_bench.levels import Levels
 from bfpo_bench.runs.training_manifest import TrainingManifest
 from bfpo_bench.training.labels import CASES
 from bfpo_bench.training.recipe import Recipe
@@ -41,6 +42,7 @@ def model_card(recipe: Recipe, manifest: TrainingManifest) -> str:
             *_experts(manifest),
             "",
             *_data_section(manifest),
+            *_levels_section(manifest),
             "",
             "## Recipe",
             "",
@@ -51,6 +53,23 @@ def model_card(recipe: Recipe, manifest: TrainingManifest) -> str:
             "",
         ]
     )
+
+
+def _levels_section(manifest: TrainingManifest) -> list[str]:
+    """How whoever uses the model says which levels it is to answer at."""
+    if manifest.levels is None:
+        return []
+    cells = ", ".join(f"{cell} ({n:,})" for cell, n in manifest.levels.cells.items())
+    best = Levels(manifest.levels.count - 1, manifest.levels.count - 1)
+    return [
+        "",
+        "## Levels",
+        "",
+        "Trained to answer at levels of helpfulness and safety, which a line at the end of the user's "
+        f"message asks for, after an empty one: `{best.line}` are the highest.",
+        "",
+        f"Responses learnt at each pair of levels: {cells}.",
+    ]
 
 
 def _experts(manifest: TrainingManifest) -> list[str]:

@@ -81,10 +81,10 @@ def encode_row(
         head = tokenizer(prompt)["input_ids"]
         full = [_text_ids(tokenizer, prompt + answer) for answer in (chosen, rejected)]
     else:
-        head = _chat_ids(tokenizer, prompt, add_generation_prompt=True)
-        full = [_chat_ids(tokenizer, [*prompt, *answer]) for answer in (chosen, rejected)]
+        head = chat_ids(tokenizer, prompt, add_generation_prompt=True)
+        full = [chat_ids(tokenizer, [*prompt, *answer]) for answer in (chosen, rejected)]
     # Tokens may merge across the border, and a template may render an open prompt in its own way
-    start = min(_common(head, ids) for ids in full)
+    start = min(common_start(head, ids) for ids in full)
     changed = () if start == len(head) else (RENDERED_OTHERWISE,)
     if any(len(ids) == start for ids in full):
         raise UserError(
@@ -198,7 +198,8 @@ def _check_responses(chosen: Any, rejected: Any, number: int) -> None:
         raise UserError(f"Row {number} has two equal responses: leave the row out.")
 
 
-def _chat_ids(tokenizer: Any, messages: Sequence[Mapping[str, str]], **options: Any) -> list[int]:
+def chat_ids(tokenizer: Any, messages: Sequence[Mapping[str, str]], **options: Any) -> list[int]:
+    """The conversation as the chat template's ids. Raises UserError where the template fails."""
     try:
         ids: list[int] = tokenizer.apply_chat_template(
             list(messages), tokenize=True, return_dict=False, **options
@@ -221,7 +222,7 @@ def _text_ids(tokenizer: Any, text: str) -> list[int]:
     return ids if ids[-1:] == [tokenizer.eos_token_id] else [*ids, tokenizer.eos_token_id]
 
 
-def _common(one: Sequence[int], other: Sequence[int]) -> int:
+def common_start(one: Sequence[int], other: Sequence[int]) -> int:
     """How many ids both begin with."""
     length = min(len(one), len(other))
     return next((i for i in range(length) if one[i] != other[i]), length)

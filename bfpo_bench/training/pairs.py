@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from bfpo_bench.levels import Levels
+
 Side = Literal["chosen", "rejected"]
 Message = dict[str, str]
 
@@ -46,6 +48,17 @@ class Pair:
             if segments is not None:
                 told[key] = [dict(vars(segment)) for segment in segments]
         return told
+
+
+@dataclass(frozen=True)
+class Levelled:
+    """A conversation that ends with a response, and the levels of that response."""
+
+    messages: tuple[Message, ...]
+    levels: Levels
+
+    def dump(self) -> dict[str, Any]:
+        return {"messages": list(self.messages), "levels": str(self.levels)}
 
 
 @dataclass

@@ -14,7 +14,7 @@ from bfpo_bench.errors import UserError, first_line, key_path
 from bfpo_bench.names import existing, shortened
 from bfpo_bench.nearest import nearest
 from bfpo_bench.training.ama.mask import WITHOUT_SEGMENTS
-from bfpo_bench.training.data.load import check_conversations, check_pairs
+from bfpo_bench.training.data.load import check_conversations, check_levelled, check_pairs
 from bfpo_bench.training.data.spec import DataSpec
 from bfpo_bench.training.fdc.mixture import check_groups
 from bfpo_bench.training.midpo.checks import check_midpo
@@ -62,8 +62,9 @@ class Recipe(Part):
     `objective` is {name: ..., hyper-parameters}. `max_length` and `max_prompt_length` count tokens.
     `reference` is precomputed (once, kept in `reference_cache`) or live (a second model in memory).
     `margin` names the model that an objective's margin comes from, where the pairs bring none. `ama`
-    masks the gradient by the pairs' segment rewards; `shares` mix the data by their groups. `experts`
-    are two LoRA adapters of `model`, over which a router is trained.
+    masks the gradient by the pairs' segment rewards; `shares` mix the data by their groups. `levels`
+    (sft stage) is how many levels of helpfulness and of safety responses have and are learnt under.
+    `experts` are two LoRA adapters of `model`, over which a router is trained.
     """
 
     name: Text
@@ -82,6 +83,7 @@ class Recipe(Part):
     margin: Margin | None = None
     ama: Ama | None = None
     shares: Shares | None = None
+    levels: Annotated[Int, Field(ge=2, le=10)] | None = None
     experts: Experts | None = None
     train_only: Annotated[list[Text], Field(min_length=1)] | None = None
     lora: Lora | None = None
@@ -102,7 +104,21 @@ class Recipe(Part):
             raise ValueError("group is for data, and the buffer is taken whole: leave it out there")
         if self.stage == "preference":
             self._check_pairs()
+        if self.levels is not None:
+            self._check_levels()
         return self
+
+    def _check_levels(self) -> None:
+        if self.stage == "preference":
+            raise ValueError(
+                "levels is for the sft stage: a pair's responses are not told apart by it"
+            )
+        if self.packing:
+            raise ValueError(
+                "packing takes rows apart, and levels belong to one response: leave it out"
+            )
+        if self.shares is not None:
+            raise ValueError("shares mix groups of rows without levels: leave shares or levels out")
 
     def _check_pairs(self) -> None:
         if self.packing is not None:
@@ -207,7 +223,10 @@ def load_recipe(given: str, changes: Sequence[str] = ()) -> Recipe:
         _apply(values, change)
     recipe = validated(given, values)
     for spec in (*recipe.data, *recipe.buffer):
-        (check_conversations if recipe.stage == "sft" else check_pairs)(spec)
+        if recipe.levels is not None:
+            check_levelled(spec, recipe.levels)
+        else:
+            (check_conversations if recipe.stage == "sft" else check_pairs)(spec)
     for spec in recipe.data if recipe.ama is not None else ():
         check_pairs(spec, segments=True)
     if recipe.objective is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
@@ -44,6 +45,10 @@ def data_lines(data: TrainingData) -> list[str]:
             dropped = [f"{n:,} {reason}" for reason, n in report.dropped.items()]
             line += f"; (chosen/rejected) {', '.join(cases)}" if cases else ""
             lines.append(line + (f"; dropped: {', '.join(dropped)}" if dropped else ""))
+    if data.levelled:
+        cells = Counter(one.levels for one in data.levelled)
+        told = "; ".join(f"{levels}: {n:,}" for levels, n in sorted(cells.items()))
+        lines.append(f"responses by levels of helpfulness,safety: {told}")
     for one in data.drawn:
         line = f"group {one.group}: {one.taken:,} of {one.rows:,} rows"
         if one.asked is not None:

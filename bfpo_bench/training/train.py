@@ -22,6 +22,7 @@ from bfpo_bench.runs.manifest import git_commit, versions
 from bfpo_bench.runs.training_manifest import (
     Base,
     Parameters,
+    TrainedLevels,
     TrainingManifest,
     read_training_manifest,
 )
@@ -147,15 +148,17 @@ def _trainer(
     adapter = lora_of(recipe, base, model)
     if recipe.stage == "sft":
         from bfpo_bench.training.freeze import train_only
-        from bfpo_bench.training.sft import GuardedSFTTrainer, count_cut
+        from bfpo_bench.training.sft import GuardedSFTTrainer, sft_rows
 
         if recipe.train_only:
             train_only(model, recipe.train_only)
+        rows = sft_rows(data, tokenizer, recipe.max_length)
         return GuardedSFTTrainer(
-            count_cut(data.conversations, tokenizer, recipe.max_length),
+            rows.changed,
+            rows.cells,
             model=model,
             args=arguments,
-            train_dataset=Dataset.from_dict({"messages": list(data.conversations)}),
+            train_dataset=Dataset.from_dict(rows.columns),
             processing_class=tokenizer,
             peft_config=adapter,
         )
@@ -214,6 +217,7 @@ def _manifest(
     """`seconds` and `tokens` are told of trainings that ran in one go."""
     tokens = getattr(trainer, "tokens_seen", None)
     objective = getattr(trainer, "objective", None)
+    cells = getattr(trainer, "cells", {})
     experts = experts_in(getattr(trainer, "routing", None))
     return TrainingManifest(
         format=1,
@@ -234,6 +238,11 @@ def _manifest(
         experts={role: Base(name=one.name, weights=one.weights) for role, one in experts.items()}
         or None,
         mixture=tuple(one.dump() for one in data.drawn),
+        levels=TrainedLevels(
+            count=recipe.levels, cells={str(levels): n for levels, n in sorted(cells.items())}
+        )
+        if recipe.levels is not None
+        else None,
         changed=dict(trainer.changed),
         data_sha256=data.sha256,
         parameters=Parameters(trained=trainer.parameters.trained, all=trainer.parameters.all),

@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from bfpo_bench.errors import UserError
-from bfpo_bench.training.data import load_conversations, load_pairs
+from bfpo_bench.training.data import load_conversations, load_levelled, load_pairs
 from bfpo_bench.training.fdc.mixture import Drawn, read_mixture
-from bfpo_bench.training.pairs import DataReport, Message, Pair
+from bfpo_bench.training.pairs import DataReport, Levelled, Message, Pair
 from bfpo_bench.training.policies import apply_policy
 from bfpo_bench.training.recipe import NEVER_UNSAFE, Recipe
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What is trained on: pairs and perhaps a buffer, or conversations. `flipped` and `dropped` are
+    """What is trained on: pairs and perhaps a buffer, conversations, or such with levels. `flipped` and `dropped` are
     the policy's doing, the reports the sources'; `drawn` says what each group gave to a mixture."""
 
     reports: Sequence[DataReport]
@@ -26,6 +26,7 @@ class TrainingData:
     pairs: Sequence[Pair] = ()
     buffer: Sequence[Pair] = ()
     conversations: Sequence[list[Message]] = ()
+    levelled: Sequence[Levelled] = ()
     flipped: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     drawn: Sequence[Drawn] = ()
@@ -43,6 +44,9 @@ def load_data(recipe: Recipe) -> TrainingData:
 
     Raises UserError for whatever keeps a source from being used, and where no pair is left.
     """
+    if recipe.levels is not None:
+        levelled, reports = load_levelled(recipe.data, recipe.seed, recipe.levels)
+        return TrainingData(reports, levelled=levelled)
     if recipe.stage == "sft":
         conversations, reports, drawn = read_mixture(
             recipe.data, recipe.shares, recipe.seed, load_conversations

@@ -11,26 +11,17 @@ from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
+from small_corpus import TINY, small_corpus
+from stages_here import stages_here
 
 from bfpo_bench.cli.demo_compare import compare_and_print
 from bfpo_bench.demo import compare
-from bfpo_bench.demo import model as demo
 from bfpo_bench.demo.compare import METHODS, SFT, Comparison, ensure_models, folder_name, recipes
 from bfpo_bench.errors import UserError
 from bfpo_bench.leaderboard.rows import read_leaderboard
 from bfpo_bench.progress import Progress, Report
 from bfpo_bench.runs.training_manifest import TrainingManifest, read_training_manifest
 
-TINY = demo.Recipe(
-    vocabulary=1024,
-    hidden=64,
-    heads=1,
-    layers=1,
-    feed_forward=64,
-    steps=3,
-    warm_up=1,
-    batch=4,
-)
 # A rival and BFPO are enough for every path, and each model that is measured takes seconds to start
 SMALL = Comparison(methods=METHODS[-2:], supervised=TINY, steps=3, pairs=2)
 COMMAND = ["bfpo-bench", "demo", "--compare"]
@@ -58,6 +49,13 @@ class Watching:
         yield report
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        small_corpus(patch)
+        yield
+
+
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, int]:
     """Everything from an empty cache: the folder that holds cache, runs and leaderboard; what was
@@ -68,6 +66,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, int]:
         patch.setenv("HF_HUB_OFFLINE", "1")
         patch.setenv("COLUMNS", "80")
         patch.chdir(folder)
+        stages_here(patch)
         with redirect_stdout(io.StringIO()) as printed:
             code = compare_and_print("auto", Path("runs"), None, COMMAND, SMALL)
     return folder, printed.getvalue(), code

@@ -146,12 +146,20 @@ def test_a_run_of_the_null_engine_gets_no_card(tmp_path: Path) -> None:
     assert not (tmp_path / "card").exists()
 
 
-def test_a_run_behind_a_defence_gets_no_card(tmp_path: Path) -> None:
-    """Its numbers are not the model's own."""
-    found = finished_run(tmp_path / "run", model="org/model + instruction")
-    model = found.manifest.model.model_copy(update={"defence": "instruction 1 cafe"})
+@pytest.mark.parametrize(
+    ("part", "told"),
+    [("defence", "instruction 1 cafe"), ("levels", "[helpful=1][harmless=0]")],
+)
+def test_a_run_behind_a_defence_or_at_levels_gets_no_card(
+    part: str, told: str, tmp_path: Path
+) -> None:
+    """Its numbers are not what the model does by itself."""
+    found = finished_run(tmp_path / "run", model=f"org/model + {told}")
+    model = found.manifest.model.model_copy(update={part: told})
     guarded = replace(found, manifest=found.manifest.model_copy(update={"model": model}))
-    with pytest.raises(UserError, match="states what the model does by itself"):
+    with pytest.raises(
+        UserError, match=f"states what the model does by itself: export the run without --{part}"
+    ):
         export_model_card(guarded, SPECS, tmp_path / "card")
     assert not (tmp_path / "card").exists()
 

@@ -60,6 +60,7 @@ OTHER_MODEL = {
     "tokenizer": "u",
     "chat_template": None,
     "defence": "instruction 1 cafe",
+    "levels": "[helpful=1][harmless=0]",
 }
 
 
@@ -164,10 +165,11 @@ def test_any_model_name_gives_a_safe_folder_name(name: str) -> None:
     assert not found.startswith((".", "-"))
 
 
-def test_a_model_without_a_defence_is_written_as_before() -> None:
-    """Its dump, and so its run's id, knows nothing of defences."""
-    assert "defence" not in MODEL.model_dump()
-    assert "defence" not in MODEL.model_dump_json()
-    guarded = MODEL.model_copy(update={"defence": "instruction 1 cafe"})
+@pytest.mark.parametrize("part", ["defence", "levels"])
+def test_a_model_without_defence_or_levels_is_written_as_before(part: str) -> None:
+    """Its dump, and so its run's id, knows nothing of them."""
+    assert part not in MODEL.model_dump()
+    assert part not in MODEL.model_dump_json()
+    guarded = MODEL.model_copy(update={part: OTHER_MODEL[part]})
     assert ModelIdentity.model_validate_json(guarded.model_dump_json()) == guarded
     assert run_id(MODEL, SETTINGS) == "model-da09d2df"

@@ -22,6 +22,7 @@ class TestShipped:
             "mistral-7b/sft",
             "two-cores/ama-bfpo",
             "two-cores/bfpo",
+            "two-cores/control-tokens",
             "two-cores/derta",
             "two-cores/fdc-bfpo",
             "two-cores/midpo-helpfulness",

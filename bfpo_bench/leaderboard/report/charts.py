@@ -8,6 +8,8 @@ from typing import Any
 from bfpo_bench.leaderboard.charts.cells import cells as cells_spec
 from bfpo_bench.leaderboard.charts.curve import TOGETHER, Line, Point
 from bfpo_bench.leaderboard.charts.curve import curve as curve_spec
+from bfpo_bench.leaderboard.charts.grid import drawn_cells
+from bfpo_bench.leaderboard.charts.grid import grid as grid_spec
 from bfpo_bench.leaderboard.charts.plane import plane as plane_spec
 from bfpo_bench.leaderboard.charts.plane import undrawn
 from bfpo_bench.leaderboard.charts.run import outcomes as outcomes_spec
@@ -47,6 +49,7 @@ def standing(block: BlockView, runs: Sequence[FinishedRun] = ()) -> Standing:
         cells=_cells(block),
         curves=_curves(block, runs),
         undrawn=undrawn(block.frame),
+        levels=_levels(block),
     )
 
 
@@ -72,6 +75,25 @@ def _cells(block: BlockView) -> Chart | None:
         "The four cells of the grid, with an interval for each model. The leaderboard's table has "
         "the numbers.",
         lambda dark: cells_spec(block.frame, dark=dark),
+    )
+
+
+def _levels(block: BlockView) -> Chart | None:
+    """None where no model has two pairs of levels with both scores."""
+    cells = drawn_cells(block.levelled)
+    if not cells:
+        return None
+    points = "; ".join(
+        f"{c.model} at {c.levels}: {c.helpful[0]:.1f}, {c.harmless[0]:.1f}"
+        for c in cells
+        if c.helpful and c.harmless
+    )
+    return _chart(
+        f"levels-{block.anchor}",
+        "Helpfulness and harmlessness of what is written, in percent, by the levels of helpfulness,safety "
+        f"that were asked for. {points}",
+        lambda dark: grid_spec(cells, dark=dark),
+        lambda dark: grid_spec(cells, dark=dark, side=_NARROW),
     )
 
 

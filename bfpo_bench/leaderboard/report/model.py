@@ -10,6 +10,7 @@ import pandas as pd
 
 from bfpo_bench.leaderboard.compare.result import Comparison
 from bfpo_bench.leaderboard.defended import Guarded
+from bfpo_bench.leaderboard.levelled import Cell as LevelCell
 from bfpo_bench.scoring.finished import FinishedRun
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class BlockView:
     `apart` says why they are not ranked with the page's first block, a clause each. `embedded` names
     the judges among theirs that are small models of ours, `missing` the tasks that a row lacks.
     `null`: a row is the null engine's, which measures nothing. `defended`: models behind defences
-    beside the bare ones.
+    beside the bare ones; `levelled`: models asked for levels.
     """
 
     anchor: str
@@ -77,6 +78,7 @@ class BlockView:
     missing: Sequence[str]
     null: bool
     defended: Sequence[Guarded] = ()
+    levelled: Sequence[LevelCell] = ()
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,8 @@ class Curve:
 
 @dataclass(frozen=True)
 class Standing:
-    """A block with what the page says and draws of it. `undrawn`: who lacks a score and has no point."""
+    """A block with what the page says and draws of it. `levels` are those that models were asked for;
+    `undrawn`: who lacks a score and has no point."""
 
     block: BlockView
     headline: Sequence[str]
@@ -119,6 +122,7 @@ class Standing:
     cells: Chart | None
     curves: Sequence[Curve]
     undrawn: Sequence[str]
+    levels: Chart | None = None
 
 
 @dataclass(frozen=True)

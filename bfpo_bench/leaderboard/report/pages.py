@@ -19,6 +19,7 @@ from bfpo_bench.leaderboard.compare.words import (
     verdict,
 )
 from bfpo_bench.leaderboard.defended import NOTE as DEFENCES_NOTE
+from bfpo_bench.leaderboard.levelled import NOTE as LEVELS_NOTE
 from bfpo_bench.leaderboard.notes import NULL
 from bfpo_bench.leaderboard.report.headline import listed, told
 from bfpo_bench.leaderboard.report.index import SCRIPTS, STYLES
@@ -77,6 +78,7 @@ def render(page: Page) -> str:
         embedded=EMBEDDED_JUDGES,
         null_note=NULL,
         defences_note=DEFENCES_NOTE,
+        levels_note=LEVELS_NOTE,
     )
 
 
@@ -120,7 +122,7 @@ def visible(value: Any) -> Any:
 
 def _charts(page: Page) -> Iterator[Chart]:
     for part in page.standings:
-        yield from (c for c in (part.plane, part.cells) if c is not None)
+        yield from (c for c in (part.plane, part.cells, part.levels) if c is not None)
         yield from (curve.chart for curve in part.curves)
     for view in page.runs:
         yield from (c for c in (view.tasks, view.outcomes) if c is not None)

@@ -12,6 +12,7 @@ from bfpo_bench.leaderboard.add import run_row
 from bfpo_bench.leaderboard.columns import AGGREGATES, IDENTITY, TEXT
 from bfpo_bench.leaderboard.defended import guarded
 from bfpo_bench.leaderboard.keys import differences
+from bfpo_bench.leaderboard.levelled import level_cells
 from bfpo_bench.leaderboard.notes import partial_part
 from bfpo_bench.leaderboard.report.model import BlockView, Interval, Row
 from bfpo_bench.leaderboard.rows import neutral
@@ -98,6 +99,7 @@ def block_views(found: pd.DataFrame, keys: Mapping[str, Mapping[str, Any]]) -> l
                 missing=sorted({task for r in rows for task in r.missing}),
                 null=any(of_null_engine(r.model) for r in rows),
                 defended=guarded(block.rows.to_dict("records")),
+                levelled=level_cells(block.rows.to_dict("records")),
             )
         )
     return views

@@ -36,6 +36,11 @@ def check_judge(spec: JudgeSpec) -> None:
         )
 
 
+def bounded(spec: JudgeSpec) -> bool:
+    """Whether `score_of` gives numbers from -1 to 1: a probability's, or a label's."""
+    return spec.kind in _AGAINST and not (spec.engine == "score" and spec.activation == "none")
+
+
 def score_of(spec: JudgeSpec, finding: Finding) -> float | None:
     """The finding as a score; None where the judge has not judged.
 
@@ -51,7 +56,7 @@ def score_of(spec: JudgeSpec, finding: Finding) -> float | None:
         return finding.score
     if finding.score is None:
         return _LABELS[finding.label]
-    if spec.engine == "score" and spec.activation == "none":
+    if not bounded(spec):
         return -finding.score
     if not 0 <= finding.score <= 1:
         raise UserError(

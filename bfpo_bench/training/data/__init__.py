@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from bfpo_bench.training.data.load import (
     check_conversations,
+    check_levelled,
     check_pairs,
     load_conversations,
+    load_levelled,
     load_pairs,
 )
 from bfpo_bench.training.data.spec import DataSpec
 
-__all__ = ["DataSpec", "check_conversations", "check_pairs", "load_conversations", "load_pairs"]
+__all__ = [
+    "DataSpec",
+    "check_conversations",
+    "check_levelled",
+    "check_pairs",
+    "load_conversations",
+    "load_levelled",
+    "load_pairs",
+]

@@ -2,12 +2,12 @@
 
 Pairs:          {prompt, chosen, rejected, chosen_safe, rejected_safe, safer?, margin?,
                 chosen_segments?, rejected_segments?}
-Conversations:  {messages} or {prompt, response}
+Conversations:  {messages} or {prompt, response}; with levels helpfulness_level and safety_level
 
 `prompt` is a text or a list of messages that ends with the user's; chosen is the more helpful
 response; labels are 0, 1, true or false; `safer` is "chosen" or "rejected"; `margin` is a number. Segments are
-a list of {text, reward} whose texts, one after the other, are exactly the response. Other keys are
-passed over.
+a list of {text, reward} whose texts, one after the other, are exactly the response. Levels are whole
+numbers from 0. Other keys are passed over.
 """
 
 from __future__ import annotations
@@ -19,10 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from bfpo_bench.errors import UserError
+from bfpo_bench.levels import Levels
 from bfpo_bench.runs.jsonl import write_atomically
 from bfpo_bench.training.data.messages import assistant, messages, user
 from bfpo_bench.training.data.rows import Fault, Row, label, shown, text
-from bfpo_bench.training.pairs import Message, Pair, Segment, Side
+from bfpo_bench.training.pairs import Levelled, Message, Pair, Segment, Side
+
+LEVELS = ("helpfulness_level", "safety_level")
 
 
 def records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -79,6 +82,12 @@ def conversation(row: Row) -> list[Message]:
     return [*_prompt(row), assistant(text(row, "response"))]
 
 
+def levelled(row: Row, count: int) -> list[Levelled]:
+    """The one conversation, whose levels are below `count`."""
+    found = conversation(row)
+    return [Levelled(tuple(found), Levels(*(_level(row, key, count) for key in LEVELS)))]
+
+
 def record(pair: Pair) -> dict[str, Any]:
     """The pair as a row, which `pair` reads back as it was."""
     plain = len(pair.prompt) == 1 and pair.prompt[0]["role"] == "user"
@@ -122,6 +131,21 @@ def _number(value: Any, key: str) -> float:
     if number and abs(value) <= sys.float_info.max:
         return float(value)
     raise Fault(f"{key} is {shown(value)}, which is no finite number: mend it")
+
+
+def _level(row: Row, key: str, count: int) -> int:
+    value = row.get(key)
+    if value is None:
+        raise Fault(
+            f"there is no {key}, which levels train on: give all responses levels (bfpo-bench levels), "
+            "or leave levels out"
+        )
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < count:
+        return value
+    raise Fault(
+        f"{key} is {shown(value)}, and levels: {count} are 0 to {count - 1}: mend it, or set levels to "
+        "how many the file was made with"
+    )
 
 
 def _segments(row: Row, side: Side) -> tuple[Segment, ...] | None:

@@ -16,27 +16,28 @@ from bfpo_bench.training.data.rows import Drop, Fault, Row
 from bfpo_bench.training.data.spec import WITHOUT_LABELS, DataSpec, SourceName, Target
 from bfpo_bench.training.data.tables import open_table
 from bfpo_bench.training.labels import CASES
-from bfpo_bench.training.pairs import DataReport, Message, Pair
+from bfpo_bench.training.pairs import DataReport, Levelled, Message, Pair
 
-T = TypeVar("T", Pair, list[Message])
+T = TypeVar("T", Pair, list[Message], Levelled)
 
 
 @dataclass(frozen=True)
 class Source:
-    """How a row is read: as a pair, as a conversation, or as either."""
+    """How a row is read: as a pair, as a conversation, as conversations with levels."""
 
     columns: tuple[str, ...] = ()
     pair: Callable[[Row], Pair] | None = None
     conversation: Callable[[Row], list[Message]] | None = None
+    levelled: Callable[[Row, int], list[Levelled]] | None = None
 
 
 SOURCES: dict[SourceName, Source] = {
-    "pku-saferlhf": Source(pku.COLUMNS, pku.pair),
+    "pku-saferlhf": Source(pku.COLUMNS, pku.pair, levelled=pku.levelled),
     "ultrafeedback": Source(ultrafeedback.COLUMNS, ultrafeedback.pair),
     "ultrachat": Source(ultrachat.COLUMNS, conversation=ultrachat.conversation),
     "hh-rlhf": Source(hh.COLUMNS, hh.pair),
     "beavertails": Source(beavertails.COLUMNS, conversation=beavertails.conversation),
-    "jsonl": Source((), jsonl.pair, jsonl.conversation),
+    "jsonl": Source((), jsonl.pair, jsonl.conversation, jsonl.levelled),
 }
 
 
@@ -68,6 +69,17 @@ def load_conversations(
     for spec in specs:
         check_conversations(spec)
     return _shuffled([_conversations(spec) for spec in specs], seed)
+
+
+def load_levelled(
+    specs: Sequence[DataSpec], seed: int, count: int
+) -> tuple[list[Levelled], list[DataReport]]:
+    """The conversations of all sources with their levels, each below `count`, shuffled together by
+    `seed`. A pair of PKU-SafeRLHF is two of them. Raises UserError as `check_levelled` does, for a row
+    without levels, and as `load_pairs` does."""
+    for spec in specs:
+        check_levelled(spec, count)
+    return _shuffled([_levelled(spec, count) for spec in specs], seed)
 
 
 def check_pairs(spec: DataSpec, segments: bool = False) -> None:
@@ -109,16 +121,37 @@ def check_conversations(spec: DataSpec) -> None:
         )
 
 
+def check_levelled(spec: DataSpec, count: int) -> None:
+    """Raise UserError for a spec that cannot give conversations with `count` levels. Nothing is
+    loaded."""
+    if SOURCES[spec.source].levelled is None:
+        raise UserError(
+            f"Source {spec.source} has no levels of helpfulness and safety: take source jsonl with a file "
+            "that `bfpo-bench levels` wrote, pku-saferlhf, or leave levels out."
+        )
+    for key in ("target", "assume_safe"):
+        if getattr(spec, key):
+            raise UserError(
+                f"Source {spec.source} has {key}, and with levels every response is learnt as what it "
+                "is: remove it."
+            )
+    if spec.source == "pku-saferlhf" and count != pku.LEVELS:
+        raise UserError(
+            f"Source pku-saferlhf has labels for levels: {pku.LEVELS}, and the recipe says {count}: set it "
+            f"to {pku.LEVELS}, or take source jsonl."
+        )
+
+
 def _pairs(spec: DataSpec, segments: bool) -> tuple[list[Pair], DataReport]:
     read = SOURCES[spec.source].pair
     assert read is not None
 
-    def usable(row: Row) -> Pair:
+    def usable(row: Row) -> list[Pair]:
         pair = _labelled(read(row), spec, row)
         if segments:
             _check_segments(pair)
         check_pair(pair)
-        return pair
+        return [pair]
 
     pairs, report = _read(spec, usable, "pair")
     for pair in pairs:
@@ -151,7 +184,7 @@ def _check_segments(pair: Pair) -> None:
 def _conversations(spec: DataSpec) -> tuple[list[list[Message]], DataReport]:
     source, target = SOURCES[spec.source], spec.target
 
-    def usable(row: Row) -> list[Message]:
+    def usable(row: Row) -> list[list[Message]]:
         if target is None:
             assert source.conversation is not None
             conversation = source.conversation(row)
@@ -159,9 +192,22 @@ def _conversations(spec: DataSpec) -> tuple[list[list[Message]], DataReport]:
             assert source.pair is not None
             conversation = _targeted(source.pair(row), target)
         check_conversation(conversation)
-        return conversation
+        return [conversation]
 
     return _read(spec, usable, "conversation")
+
+
+def _levelled(spec: DataSpec, count: int) -> tuple[list[Levelled], DataReport]:
+    read = SOURCES[spec.source].levelled
+    assert read is not None
+
+    def usable(row: Row) -> list[Levelled]:
+        found = read(row, count)
+        for one in found:
+            check_conversation(one.messages)
+        return found
+
+    return _read(spec, usable, "response")
 
 
 def _targeted(pair: Pair, target: Target) -> list[Message]:
@@ -182,14 +228,17 @@ def _safer_response(pair: Pair) -> str:
     return pair.chosen if pair.safer == "chosen" else pair.rejected
 
 
-def _read(spec: DataSpec, usable: Callable[[Row], T], noun: str) -> tuple[list[T], DataReport]:
+def _read(
+    spec: DataSpec, usable: Callable[[Row], list[T]], noun: str
+) -> tuple[list[T], DataReport]:
     table = open_table(spec, SOURCES[spec.source].columns)
     report = DataReport(spec.source, table.origin, table.revision, table.split)
     report.rows, report.taken = table.total, table.taken
     found: list[T] = []
     for place, row in table.rows:
         try:
-            found.append(usable(row))
+            found += usable(row)
+            report.used += 1
         except Drop as drop:
             report.dropped[str(drop)] += 1
         except Fault as fault:
@@ -200,15 +249,15 @@ def _read(spec: DataSpec, usable: Callable[[Row], T], noun: str) -> tuple[list[T
             f"{table.name}: no {noun} is left (rows {table.total:,}, taken {table.taken:,}"
             f"{'; dropped' + counts[1:] if counts else ''}): take more of it, or other data."
         )
-    report.used, report.sha256 = len(found), _sha256(found)
+    report.sha256 = _sha256(found)
     return found, report
 
 
-def _sha256(used: Iterable[Pair | list[Message]]) -> str:
+def _sha256(used: Iterable[Pair | list[Message] | Levelled]) -> str:
     """Of the canonical JSON of each, a line each."""
     digest = hashlib.sha256()
     for item in used:
-        told = item.dump() if isinstance(item, Pair) else item
+        told = item if isinstance(item, list) else item.dump()
         digest.update(json.dumps(told, sort_keys=True, separators=(",", ":")).encode() + b"\n")
     return digest.hexdigest()
 

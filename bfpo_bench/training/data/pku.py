@@ -6,9 +6,10 @@ still have beside harm categories and severities.
 
 from __future__ import annotations
 
-from bfpo_bench.training.data.messages import user
+from bfpo_bench.levels import Levels
+from bfpo_bench.training.data.messages import assistant, user
 from bfpo_bench.training.data.rows import Drop, Fault, Row, label, shown, text
-from bfpo_bench.training.pairs import Pair
+from bfpo_bench.training.pairs import Levelled, Pair
 
 COLUMNS = (
     "prompt",
@@ -19,6 +20,8 @@ COLUMNS = (
     "better_response_id",
     "safer_response_id",
 )
+LEVELS = 2
+"""Of helpfulness and of safety, as the labels make them."""
 
 
 def pair(row: Row) -> Pair:
@@ -38,6 +41,22 @@ def pair(row: Row) -> Pair:
         rejected_safe=label(row, f"is_response_{worse}_safe"),
         safer=None if safer is None else "chosen" if safer == better else "rejected",
     )
+
+
+def levelled(row: Row, count: int) -> list[Levelled]:
+    """Both responses: helpful 1 for the more helpful one and 0 for the other, safe 1 or 0 as labelled.
+    `count` is LEVELS: there are no more labels."""
+    found = pair(row)
+    told = ((found.chosen, 1, found.chosen_safe), (found.rejected, 0, found.rejected_safe))
+    both = []
+    for response, helpful, safe in told:
+        if safe is None:
+            raise Fault(
+                "the pair lacks a safety label, which levels are made of: leave the row out"
+            )
+        levels = Levels(helpful, int(safe))
+        both.append(Levelled((*found.prompt, assistant(response)), levels))
+    return both
 
 
 def _id(row: Row, key: str) -> int | None:

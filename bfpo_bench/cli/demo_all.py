@@ -1,0 +1,100 @@
+"""`bfpo-bench demo --all`: every method in one table, from models that are made here."""
+
+from __future__ import annotations
+
+import textwrap
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import typer
+
+from bfpo_bench.cache import default_cache
+from bfpo_bench.cli.demo_compare import measured
+from bfpo_bench.cli.execute import exit_code, measure, print_ends, print_json, print_leaderboard
+from bfpo_bench.cli.train import check_installed
+from bfpo_bench.cli.ui import RichUi, Terminal, duration
+from bfpo_bench.demo.compare import ensure_models
+from bfpo_bench.demo.methods.listed import Table
+from bfpo_bench.demo.methods.make import make_all
+from bfpo_bench.demo.methods.rows import Row, requests, row_of
+from bfpo_bench.demo.scatter import Point, scatter
+from bfpo_bench.demo.words import Measured, overview
+from bfpo_bench.engines.select import check_engine
+from bfpo_bench.names import NO_DEFENCE
+from bfpo_bench.pipeline import Finished
+from bfpo_bench.plan import Plan
+from bfpo_bench.runs.folder import check_writable
+
+_WIDTH = 79
+
+
+def all_and_print(
+    engine: str,
+    out: Path,
+    leaderboard: Path | None,
+    command: Sequence[str],
+    table: Table | None = None,
+    as_json: bool = False,
+) -> int:
+    """Make every model, measure every row, print; returns the exit code. `table` is for others than the
+    demo's.
+
+    Raises UserError for what would keep anything from being made or measured, before that begins.
+    """
+    check_installed()
+    check_engine(engine)
+    check_writable(out)
+    ui, table, cache = RichUi(), table or Table(), default_cache()
+    began = time.monotonic()
+    ensure_models(cache, command, ui, table.comparison)
+    places = make_all(cache, command, ui, table.comparison, table.made)
+    ui.note(f"models: {duration(time.monotonic() - began)}")
+    common = {
+        "suite": "bfpo-demo",
+        "engine": "transformers" if engine == "auto" else engine,
+        "out": out,
+        "leaderboard": leaderboard,
+    }
+    plans: list[Plan] = []
+    finished: list[Finished] = []
+    found: list[tuple[Row, Finished]] = []
+    began = time.monotonic()
+    for request, rows in requests(table.rows, places, common):
+        plan, some = measure(request, command)
+        plans.append(plan)
+        finished += some
+        found += [(_row(rows, places, one), one) for one in some]
+    ui.note(f"measured: {duration(time.monotonic() - began)}")
+    if as_json:
+        print_json(finished)
+        return exit_code(finished)
+    console = Terminal()
+    print_leaderboard(console, plans[0], finished)
+    _print_picture(found, table.subject)
+    for plan, (_, rows) in zip(plans, requests(table.rows, places, common), strict=True):
+        print_ends(console, plan, [f for row, f in found if row in rows])
+    return exit_code(finished)
+
+
+def _row(rows: Sequence[Row], places: Mapping[str, Path], finished: Finished) -> Row:
+    planned = finished.planned
+    defence = planned.defence.name if planned.defence is not None else NO_DEFENCE
+    return row_of(rows, places, planned.subject.base.folder, defence)
+
+
+def _print_picture(found: Sequence[tuple[Row, Finished]], subject: str) -> None:
+    """All rows on one plane, and in words those that decode as the model does: no others are ranked
+    with them."""
+    named = [(row, m) for row, f in found if (m := measured(f, row.name)) is not None]
+    if len(named) < len(found):
+        typer.echo("No picture: not every row has both scores.")
+        return
+    points = [Point(m.name, m.helpful.value, m.harmless.value) for _, m in named]
+    for line in scatter(points, across="helpful", up="harmless", height=25):
+        typer.echo(line)
+    typer.echo("")
+    ranked: list[Measured] = [m for row, m in named if row.bias is None]
+    for line in overview(ranked, subject):
+        typer.echo(textwrap.fill(line, _WIDTH, subsequent_indent="  "))
+    typer.echo("")

@@ -1,0 +1,1 @@
+"""The common table: every method of docs/methods.md in the demo's world."""
