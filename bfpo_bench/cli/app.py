@@ -31,6 +31,7 @@ from bfpo_bench.cli import (
     segments,
     serve_check,
     snip,
+    sweep,
     tasks,
     train,
     winrate,
@@ -54,6 +55,7 @@ _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Share": (push.push,),
     "Train": (
         train.train,
+        sweep.sweep,
         pairs.pairs,
         segments.segments,
         groups.groups,

@@ -80,9 +80,7 @@ def patch(
     check_same_network(models)
     for sentence in check_trained_from(subjects[0], subjects[1:]):
         ui.note(sentence)
-    for folder, one, (told, _) in zip(
-        (safety[1], over_safety[1]), models[1:], scores, strict=True
-    ):
+    for folder, one, (told, _) in zip((safety[1], over_safety[1]), models[1:], scores, strict=True):
         check_scores_of(folder, told, one.name, one.identity)
     for subject in subjects:
         subject.base.materialise()
