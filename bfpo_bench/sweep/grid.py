@@ -18,6 +18,7 @@ from bfpo_bench.runs.shard import Shard
 from bfpo_bench.training.numbers import yaml_number
 
 _LONGEST = 100
+_LARGEST = 1 << 53
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._+-]+")
 
 
@@ -58,7 +59,7 @@ def read_knob(text: str) -> Knob:
 def read_values(option: str, text: str, listed: str) -> tuple[Any, ...]:
     """The values of a list, numbers as numbers; `option` and `text` are what a UserError names."""
     try:
-        found = [yaml_number(value) for value in yaml.safe_load(f"[{listed}]")]
+        found = [_value(value) for value in yaml.safe_load(f"[{listed}]")]
         told = [json.dumps(value) for value in found]
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         raise UserError(
@@ -69,6 +70,13 @@ def read_values(option: str, text: str, listed: str) -> tuple[Any, ...]:
     if twice := [value for value, times in Counter(told).items() if times > 1]:
         raise UserError(f"{option} {text!r} has the value {twice[0]} twice: give it once.")
     return tuple(found)
+
+
+def _value(value: Any) -> Any:
+    """Numbers that are equal have one form; 1e30 is not spelt out as a whole number."""
+    found = yaml_number(value)
+    large = isinstance(found, int) and abs(found) > _LARGEST
+    return float(found) if large else found
 
 
 def points_of(prefix: str, knobs: Sequence[Knob]) -> tuple[Point, ...]:
