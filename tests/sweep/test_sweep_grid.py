@@ -100,6 +100,11 @@ class TestPoints:
         assert re.fullmatch("r-modelorg-a-[0-9a-f]{8}", one.name)
         assert one.name != other.name
 
+    def test_names_that_differ_in_capitals_alone(self) -> None:
+        """On some file systems they would be one folder."""
+        one, other = points_of("r", [Knob("model", ("Base", "base"))])
+        assert one.name.casefold() != other.name.casefold()
+
     @given(knobs())
     def test_names_are_each_others_unlike_and_safe_on_any_file_system(
         self, swept: list[Knob]
