@@ -180,12 +180,14 @@ def _of_recipe(
     from bfpo_bench.sweep.grid import points_of, read_knob
     from bfpo_bench.sweep.run import Sweep
     from bfpo_bench.sweep.trainings import trainings_of
+    from bfpo_bench.training.recipe import shipped
 
     check_installed()
     knobs = [read_knob(text) for text in over]
-    points = points_of(recipe.rpartition("/")[2].removesuffix(".yaml"), knobs)
+    points = points_of(Path(recipe).name.removesuffix(".yaml"), knobs)
     trainings = trainings_of(recipe, changes, knobs, points, out, command)
-    return Sweep(recipe, points, trainings, out, request)
+    source = recipe if recipe in shipped() else Path(recipe).name
+    return Sweep(source, points, trainings, out, request)
 
 
 def _of_soup(
@@ -197,7 +199,8 @@ def _of_soup(
 
     points = points_of("soup", [read_weights(weights)])
     soups = soups_of(models, out, ui)
-    return Sweep(f"soup of {models[0]} and {models[1]}", points, soups, out, request)
+    first, second = (Path(model).name or model for model in models)
+    return Sweep(f"soup of {first} and {second}", points, soups, out, request)
 
 
 def _work(wanted: Sweep, command: Sequence[str], ui: RichUi, as_json: bool) -> int:

@@ -17,7 +17,7 @@ State = Literal["waiting", "made", "measured", "failed"]
 
 
 class PointRecord(BaseModel):
-    """`identity` hashes the point's recipe or soup; `run` is its run's id; `fault` says in one sentence
+    """`identity` hashes the point's recipe or soup and what is asked of it; `run` is its run's id; `fault` says in one sentence
     what broke off, or stayed unscored."""
 
     model_config = ConfigDict(frozen=True)

@@ -13,6 +13,7 @@ from bfpo_bench.plan import make_plan
 from bfpo_bench.progress import Progress, Ui
 from bfpo_bench.request import Request
 from bfpo_bench.runs.folder import check_writable
+from bfpo_bench.runs.identity import digest
 from bfpo_bench.scoring.finished import FinishedRun, read_finished
 from bfpo_bench.stages.process import StageCrash
 from bfpo_bench.sweep.grid import Point, dealt
@@ -81,13 +82,15 @@ def prepare(sweep: Sweep, ui: Ui) -> SweepRecord:
     sweep.maker.check_alike()
     with ui.stage("plan") as report:
         # What the points are made of stands in for them: of their kind, and there already
-        make_plan(sweep.request_of(*sweep.maker.models), lambda text: report(Progress(text)))
+        models = sweep.request_of(*sweep.maker.models)
+        plan = make_plan(models, lambda text: report(Progress(text)))
+    measure = (plan.settings.model_dump(mode="json"), sweep.request.judges)
     asked = [
         PointRecord(
             name=point.name,
             label=point.label,
             changes=point.changes,
-            identity=sweep.maker.identity(point),
+            identity=digest((sweep.maker.identity(point), measure)),
         )
         for point in sweep.points
     ]
