@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -20,6 +22,7 @@ from safetensors.torch import load_file, save_file
 
 import bfpo_bench.pipeline
 import bfpo_bench.sweep.trainings
+from bfpo_bench.cli.sweep import check_asked
 from bfpo_bench.demo import model as demo
 from bfpo_bench.demo.corpus import taught
 from bfpo_bench.errors import UserError
@@ -200,22 +203,24 @@ class TestRecipes:
     def test_nor_does_a_process_that_dies(
         self, stopped: Path, monkeypatch: pytest.MonkeyPatch, begun: list[str]
     ) -> None:
-        """Here in the stage that answers for the second point."""
-        answer: Callable[..., Any] = bfpo_bench.pipeline.run_stage
+        """The one that answers for the second point, and the one that trains the third."""
+        out = shutil.copytree(stopped, stopped.parent / "dying")
+        here: Callable[..., Any] = bfpo_bench.pipeline.run_stage
 
         def dies(name: str, target: Any, job: Any, *, log: Path, **rest: Any) -> Any:
-            if job.limit == 3 and "tau1-" in str(job.run):
+            if name == "train" or job.run.name.startswith("recipe-tau1-"):
                 raise StageCrash(name, "was ended by SIGKILL (out of memory?)", log)
-            return answer(name, target, job, log=log, **rest)
+            return here(name, target, job, log=log, **rest)
 
-        monkeypatch.setattr(bfpo_bench.pipeline, "run_stage", dies)
-        done = sweep(stopped.parent, "stopped", "--limit", "3", "--json")
+        for module in (bfpo_bench.pipeline, bfpo_bench.sweep.trainings):
+            monkeypatch.setattr(module, "run_stage", dies)
+        done = sweep(out.parent, out.name, "--json", over="objective.tau=0.1,1,7")
         assert done.code == 3, done.err
-        one, other = json.loads(done.out)["points"]
-        assert one["fault"] is None
-        assert "was ended by SIGKILL" in other["fault"]
-        assert (one["on_front"], other["on_front"]) == (True, None)
-        assert begun == []
+        found = json.loads(done.out)["points"]
+        assert [one["on_front"] for one in found] == [True, None, None]
+        assert found[0]["fault"] is None
+        assert "stage respond was ended by SIGKILL" in found[1]["fault"]
+        assert "stage train was ended by SIGKILL" in found[2]["fault"]
 
     def test_trainings_that_read_other_data_have_no_common_front(
         self, stopped: Path, begun: list[str]
@@ -291,8 +296,6 @@ class TestSoups:
 def test_what_cannot_be_is_refused_before_anything_is_trained(
     words: str, said: str, world: Path, begun: list[str]
 ) -> None:
-    import shlex
-
     done = command("sweep", *shlex.split(words), "--out", "none", cwd=world, cache=world / "cache")
     assert done.code == 2, done.out
     assert done.error.removeprefix("error: ").startswith(said)
@@ -305,7 +308,5 @@ def test_accelerates_processes_are_sent_to_train(
 ) -> None:
     """Else each of them would train every point."""
     monkeypatch.setenv("WORLD_SIZE", "2")
-    from bfpo_bench.cli.sweep import check_asked
-
     with pytest.raises(UserError, match="launch `train` with output=DIR/POINT for each point"):
         check_asked("recipe.yaml", None, ["seed=1"], None, None)
