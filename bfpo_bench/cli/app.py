@@ -33,6 +33,7 @@ from bfpo_bench.cli import (
     segments,
     serve_check,
     snip,
+    sweep,
     tasks,
     train,
     winrate,
@@ -56,6 +57,7 @@ _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Share": (push.push,),
     "Train": (
         train.train,
+        sweep.sweep,
         pairs.pairs,
         iterate.iterate,
         segments.segments,
