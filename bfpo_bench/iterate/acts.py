@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bfpo_bench.iterate.asked import Asked, pair_seed
@@ -13,12 +11,12 @@ from bfpo_bench.iterate.state import Pairs
 from bfpo_bench.judging import left_out
 from bfpo_bench.pipeline import execute
 from bfpo_bench.plan import make_plan
-from bfpo_bench.progress import ALOUD, Progress, Report, Ui
+from bfpo_bench.progress import Progress, Ui
 from bfpo_bench.request import Request
 from bfpo_bench.runs.jsonl import write_atomically
 from bfpo_bench.runs.training_manifest import TrainingManifest
 from bfpo_bench.scoring.finished import FinishedRun, read_finished
-from bfpo_bench.stages.process import StageCrash, run_stage
+from bfpo_bench.stages.process import StageCrash
 from bfpo_bench.suite.suites import Decoding
 from bfpo_bench.training.prepare import base_of, tokenizer_of
 from bfpo_bench.training.recipe import Recipe
@@ -26,6 +24,7 @@ from bfpo_bench.training.redteam.ask import ask, planned
 from bfpo_bench.training.redteam.collect import collect, dump
 from bfpo_bench.training.redteam.prompt_suite import write_suite
 from bfpo_bench.training.redteam.prompts import PromptRow, read_rows
+from bfpo_bench.training.stage import train_apart
 
 
 class Broken(Exception):
@@ -66,11 +65,11 @@ class Acts:
 
     def train(self, number: int, recipe: Recipe) -> TrainingManifest:
         """In a process of its own, whose memory the next round's engine needs."""
-        job = TrainJob(recipe, tuple(self.command))
         log = Folder(self.asked.out).train_log(number)
         try:
-            with self.ui.stage(f"round {number}: train") as report:
-                return run_stage("train", train_stage, job, log=log, report=report)
+            return train_apart(
+                recipe, self.command, title=f"round {number}", log=log, ui=self.ui, aloud=True
+            )
         except StageCrash as crash:
             raise Broken(f"the training of round {number} broke off: {crash}") from crash
 
@@ -116,31 +115,3 @@ class Acts:
             out=asked.runs,
             leaderboard=asked.leaderboard,
         )
-
-
-@dataclass(frozen=True)
-class TrainJob:
-    recipe: Recipe
-    command: tuple[str, ...]
-
-
-def train_stage(job: TrainJob, report: Report) -> TrainingManifest:
-    """What the training's process does; what it notes is said aloud to the command's owner."""
-    report(Progress("reading model and data"))
-    from bfpo_bench.training.train import train
-
-    return train(job.recipe, job.command, _Aloud(report)).manifest
-
-
-class _Aloud:
-    """A training's Ui within a stage."""
-
-    def __init__(self, report: Report) -> None:
-        self._report = report
-
-    def note(self, text: str) -> None:
-        logging.getLogger(ALOUD).warning("%s", text)
-
-    @contextmanager
-    def stage(self, title: str) -> Iterator[Report]:
-        yield self._report

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bfpo_bench.errors import UserError
-from bfpo_bench.progress import Progress, Report, Ui
+from bfpo_bench.progress import Progress, Ui
 from bfpo_bench.runs.identity import digest
-from bfpo_bench.stages.process import run_stage
 from bfpo_bench.sweep.grid import Knob, Point
 from bfpo_bench.training.output import INPUTS, is_finished
 from bfpo_bench.training.prepare import base_of, tokenizer_of
 from bfpo_bench.training.recipe import Recipe, load_recipe
+from bfpo_bench.training.stage import train_apart
 
 _PLACES = {"output", "reference_cache"}
 _OF_INPUTS = {"stage", "model", "chat_template", "data", "buffer", "shares", "seed", "ama"}
@@ -45,9 +44,8 @@ class Trainings:
     def make(self, point: Point, title: str, log: Path, ui: Ui) -> None:
         """Train in a process of its own, which gives all its memory back. Raises UserError or StageCrash;
         whole checkpoints survive both."""
-        job = TrainJob(self.recipes[point.name], tuple(self.command))
-        with ui.stage(f"{title}: train") as report:
-            run_stage("train", train_point, job, log=log, report=report)
+        recipe = self.recipes[point.name]
+        train_apart(recipe, self.command, title=title, log=log, ui=ui, aloud=False)
 
     def check(self, ui: Ui) -> None:
         """Raises UserError for a base that no training can begin with."""
@@ -111,30 +109,3 @@ def trainings_of(
 def _values(recipe: Recipe) -> dict[str, Any]:
     """What the recipe says, but for where things lie."""
     return {key: value for key, value in recipe.dump().items() if key not in _PLACES}
-
-
-@dataclass(frozen=True)
-class TrainJob:
-    """What the training's process needs."""
-
-    recipe: Recipe
-    command: tuple[str, ...]
-
-
-def train_point(job: TrainJob, report: Report) -> None:
-    """The stage: the training's bars go to its owner, its lines to the log."""
-    from bfpo_bench.training.train import train
-
-    train(job.recipe, job.command, _Logged(report))
-
-
-class _Logged:
-    def __init__(self, report: Report) -> None:
-        self._report = report
-
-    def note(self, text: str) -> None:
-        print(text, flush=True)
-
-    @contextmanager
-    def stage(self, title: str) -> Iterator[Report]:
-        yield self._report

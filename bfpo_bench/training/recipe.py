@@ -13,13 +13,11 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_v
 from bfpo_bench.errors import UserError, first_line, key_path
 from bfpo_bench.names import existing, shortened
 from bfpo_bench.nearest import nearest
-from bfpo_bench.training.ama.mask import WITHOUT_SEGMENTS
 from bfpo_bench.training.data.load import check_conversations, check_levelled, check_pairs
 from bfpo_bench.training.data.spec import DataSpec
 from bfpo_bench.training.fdc.mixture import check_groups
-from bfpo_bench.training.midpo.checks import check_midpo
 from bfpo_bench.training.numbers import Int
-from bfpo_bench.training.policies import POLICIES
+from bfpo_bench.training.recipe_checks import check_levels, check_preference
 from bfpo_bench.training.recipe_parts import (
     Ama,
     Experts,
@@ -38,8 +36,6 @@ ACCELERATE = Path(__file__).with_name("accelerate")
 """Configurations for `accelerate launch --config_file`."""
 _PLACES = {"output", "reference_cache"}
 """Keys that say where things lie: a training may be moved and go on."""
-NEVER_UNSAFE = ("safedpo", "bso", "derta")
-"""Objectives that have no meaning where an unsafe response is chosen over a safe one."""
 _OF_PAIRS = (
     "buffer",
     "policy",
@@ -103,60 +99,10 @@ class Recipe(Part):
         if any(spec.group is not None for spec in self.buffer):
             raise ValueError("group is for data, and the buffer is taken whole: leave it out there")
         if self.stage == "preference":
-            self._check_pairs()
+            check_preference(self)
         if self.levels is not None:
-            self._check_levels()
+            check_levels(self)
         return self
-
-    def _check_levels(self) -> None:
-        if self.stage == "preference":
-            raise ValueError(
-                "levels is for the sft stage: a pair's responses are not told apart by it"
-            )
-        if self.packing:
-            raise ValueError(
-                "packing takes rows apart, and levels belong to one response: leave it out"
-            )
-        if self.shares is not None:
-            raise ValueError("shares mix groups of rows without levels: leave shares or levels out")
-
-    def _check_pairs(self) -> None:
-        if self.packing is not None:
-            raise ValueError("packing is for the sft stage: pairs are not packed")
-        if self.lora is not None and self.lora.lora_dropout:
-            raise ValueError(
-                "lora_dropout is for the sft stage: policy and reference are compared without dropout"
-            )
-        if self.objective is None or not isinstance(self.objective.get("name"), str):
-            raise ValueError(
-                "the preference stage needs objective, such as {name: bfpo, tau: 0.01}"
-            )
-        if self.pair_policy not in POLICIES:
-            near = nearest(self.pair_policy, POLICIES)
-            raise ValueError(
-                f"there is no policy {self.pair_policy!r}{near}: {', '.join(POLICIES)}"
-            )
-        if self.objective["name"] == "bfpo" and self.pair_policy != "helpful-only":
-            raise ValueError(
-                "bfpo reads the order by helpfulness from the pairs: leave policy out, which "
-                "would order them by something else"
-            )
-        name, adapted = self.objective["name"], self.lora is not None or self.train_only is not None
-        live = self.reference == "live"
-        check_midpo(name, self.pair_policy, self.experts, adapted=adapted, live=live)
-        if name in NEVER_UNSAFE and self.pair_policy != "safedpo":
-            raise ValueError(f"the objective {name} is defined on pairs of policy: safedpo")
-        if name == "ascent" and (self.pair_policy != "harmful" or self.buffer):
-            raise ValueError(
-                "the objective ascent unlearns every chosen response: give policy: harmful, which "
-                "chooses unsafe ones, and no buffer"
-            )
-        if self.ama is not None and name in WITHOUT_SEGMENTS:
-            raise ValueError(f"ama masks segments of the responses, and {name} learns other rows")
-        if self.margin is not None and self.reference == "live":
-            raise ValueError("margin scores the pairs once, before training: leave reference out")
-        if self.prompt_length >= self.max_length:
-            raise ValueError("max_prompt_length must be below max_length: a response needs room")
 
     @property
     def pair_policy(self) -> str:

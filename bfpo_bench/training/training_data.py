@@ -13,7 +13,8 @@ from bfpo_bench.training.data import load_conversations, load_levelled, load_pai
 from bfpo_bench.training.fdc.mixture import Drawn, read_mixture
 from bfpo_bench.training.pairs import DataReport, Levelled, Message, Pair
 from bfpo_bench.training.policies import apply_policy
-from bfpo_bench.training.recipe import NEVER_UNSAFE, Recipe
+from bfpo_bench.training.recipe import Recipe
+from bfpo_bench.training.recipe_checks import NEVER_UNSAFE
 
 
 @dataclass(frozen=True)

@@ -81,5 +81,5 @@ def in_this_process(
 
         return target(job, told)
 
-    for module in ("pipeline", "assess", "iterate.acts"):
+    for module in ("pipeline", "assess", "training.stage"):
         monkeypatch.setattr(f"bfpo_bench.{module}.run_stage", run)

@@ -21,7 +21,7 @@ from recipes import pair_records, write_records
 from safetensors.torch import load_file, save_file
 
 import bfpo_bench.pipeline
-import bfpo_bench.sweep.trainings
+import bfpo_bench.training.stage
 from bfpo_bench.cli.sweep import check_asked
 from bfpo_bench.demo import model as demo
 from bfpo_bench.demo.corpus import taught
@@ -85,7 +85,7 @@ def stages_here() -> Iterator[list[str]]:
             return target(job, report)
 
     with pytest.MonkeyPatch.context() as patch, demo.few_threads():
-        for module in (bfpo_bench.pipeline, bfpo_bench.sweep.trainings):
+        for module in (bfpo_bench.pipeline, bfpo_bench.training.stage):
             patch.setattr(module, "run_stage", stage)
         yield begun
 
@@ -104,7 +104,7 @@ def sweep(cwd: Path, out: str, *more: str, over: str = "objective.tau=0.1,1") ->
 @contextmanager
 def stopped_at(point: str, step: int) -> Iterator[None]:
     """Ctrl-C when the point's training has taken so many steps, after which it has a checkpoint."""
-    whole: Callable[..., Any] = bfpo_bench.sweep.trainings.run_stage
+    whole: Callable[..., Any] = bfpo_bench.training.stage.run_stage
 
     def stage(name: str, target: Any, job: Any, *, report: Report, **rest: Any) -> Any:
         def watching(progress: Progress) -> None:
@@ -116,7 +116,7 @@ def stopped_at(point: str, step: int) -> Iterator[None]:
         return whole(name, target, job, report=here, **rest)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bfpo_bench.sweep.trainings, "run_stage", stage)
+        patch.setattr(bfpo_bench.training.stage, "run_stage", stage)
         yield
 
 
@@ -212,7 +212,7 @@ class TestRecipes:
                 raise StageCrash(name, "was ended by SIGKILL (out of memory?)", log)
             return here(name, target, job, log=log, **rest)
 
-        for module in (bfpo_bench.pipeline, bfpo_bench.sweep.trainings):
+        for module in (bfpo_bench.pipeline, bfpo_bench.training.stage):
             monkeypatch.setattr(module, "run_stage", dies)
         done = sweep(out.parent, out.name, "--json", over="objective.tau=0.1,1,7")
         assert done.code == 3, done.err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ def test_the_share_comes_out_or_is_refused(general: int, share: float, rows: int
     except UserError as error:
         said = str(error)
         if "at most" in said:
-            possible = float(said.rpartition("at most ")[2].removesuffix("."))
+            possible = Decimal(said.rpartition("at most ")[2].removesuffix("."))
             assert share * general > rows
             assert possible * general <= rows
         else:
