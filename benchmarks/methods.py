@@ -32,14 +32,14 @@ from benchmarks.training import WARM_UP, build_model
 from bfpo_bench.demo.compare import HELPFULNESS, METHODS, SAFETY, SFT, Comparison, folder_name
 from bfpo_bench.demo.methods.listed import MADE, ROWS
 from bfpo_bench.demo.methods.make import make_all
-from bfpo_bench.demo.methods.models import Made, Trained
+from bfpo_bench.demo.methods.models import Conditioned, Made, Trained
 from bfpo_bench.demo.methods.places import places
 from bfpo_bench.demo.methods.rows import Row, requests
 from bfpo_bench.progress import Progress, Report
 
 DPO = METHODS[0].name
 ALL: tuple[Made, ...] = (*(Trained(**vars(method)) for method in METHODS), *MADE)
-DECODED = tuple(row for row in ROWS if row.bias is not None or row.defence is not None)
+DECODED = tuple(row for row in ROWS if row.name != row.model)
 COMMAND = ["python", "benchmarks/methods.py"]
 DECODE = "decode "
 _TRAINING = {
@@ -162,7 +162,7 @@ def entry_made(options: argparse.Namespace, name: str) -> dict[str, Any]:
     clock, began = Clock(), time.perf_counter()
     found = make_all(options.cache, COMMAND, clock, comparison(options), listed)
     told: dict[str, Any] = {"seconds": time.perf_counter() - began, **memory()}
-    if not isinstance(listed[-1], Trained):
+    if not isinstance(listed[-1], Trained | Conditioned):
         return told
     manifest = finished(found[name])
     assert manifest.steps is not None

@@ -63,7 +63,7 @@ class Recipe(Part):
     `reference` is precomputed (once, kept in `reference_cache`) or live (a second model in memory).
     `margin` names the model that an objective's margin comes from, where the pairs bring none. `ama`
     masks the gradient by the pairs' segment rewards; `shares` mix the data by their groups. `levels`
-    (sft stage) is how many levels of helpfulness and of safety responses have and are learnt under.
+    (sft stage) is how many of helpfulness and of safety there are, under which responses are learnt;
     `experts` are two LoRA adapters of `model`, over which a router is trained.
     """
 
@@ -132,10 +132,8 @@ class Recipe(Part):
                 "the preference stage needs objective, such as {name: bfpo, tau: 0.01}"
             )
         if self.pair_policy not in POLICIES:
-            near = nearest(self.pair_policy, POLICIES)
-            raise ValueError(
-                f"there is no policy {self.pair_policy!r}{near}: {', '.join(POLICIES)}"
-            )
+            told = f"{self.pair_policy!r}{nearest(self.pair_policy, POLICIES)}"
+            raise ValueError(f"there is no policy {told}: {', '.join(POLICIES)}")
         if self.objective["name"] == "bfpo" and self.pair_policy != "helpful-only":
             raise ValueError(
                 "bfpo reads the order by helpfulness from the pairs: leave policy out, which "
