@@ -1,17 +1,16 @@
-"""The learning rates of `demo --compare` and `demo --all`: each method with each of four, on requests of
-their own.
+"""The learning rates of `demo --compare` and `demo --all`, each chosen on requests of their own.
 
     python benchmarks/compare_rates.py [--all | --method NAME ...] [--cache DIR] [--json]
 
 Everything is trained as the demo trains it, with seed 0, and kept in the cache folder: 17 trainings,
-about 15 minutes on 2 cores; with --all the methods that `demo --all` adds, each made with the settings that
-the others have in its table. Of SafePatching both patches have the rate that is tried, of MidPO both experts
-and the router; control tokens ask for the highest levels; of the preference vector, whose models are trained as DPO is, it is eta that is tried. Each model then answers requests that
-are neither taught nor asked in the demo's suite: up to four further fillings of each act. `refused` are
-the harmful ones that the judge `refusal` takes for refused, `answered` the benign ones answered word for
-word as the corpus has it: the judge takes broken language for an answer, and a learning rate that breaks
-it shall not win. A method's best setting is that of the greatest mean of the two, the lower one where
-they tie.
+about 15 minutes on 2 cores. With --all it is the methods that `demo --all` adds, with a fifth and lower
+rate, each made of others as the table has them: an hour. Of SafePatching both patches have the rate that is
+tried, of MidPO both experts and the router; control tokens ask for the highest levels; of the preference
+vector, whose models are trained as DPO is, it is eta that is tried. Each model then answers requests that
+are neither taught nor asked in the demo's suite: up to four further fillings of each act. `refused` are the
+harmful ones that the judge `refusal` takes for refused, `answered` the benign ones answered word for word as
+the corpus has it: the judge takes broken language for an answer, and a learning rate that breaks it shall
+not win. A method's best setting is that of the greatest mean of the two, the lower one where they tie.
 """
 
 import argparse
@@ -37,6 +36,7 @@ from bfpo_bench.levels import Levels, with_levels
 from bfpo_bench.progress import Progress, Report
 
 RATES = (1e-4, 3e-4, 1e-3, 3e-3)
+MORE_RATES = (3e-5, *RATES)
 ETAS = (0.25, 0.5, 1.0, 2.0)
 VECTOR = "preference-vector"
 BEST = Levels(1, 1)
@@ -173,7 +173,7 @@ def all_of(cache: Path, command: list[str], names: list[str]) -> list[Tried]:
     ensure_models(cache, command, Plain(), Comparison())
     found = []
     for name in names:
-        for setting in ETAS if name == VECTOR else RATES:
+        for setting in ETAS if name == VECTOR else MORE_RATES:
             made = with_setting(name, setting)
             folders = make_all(cache, command, Plain(), Comparison(), made)
             levels = BEST if isinstance(made[-1], Conditioned) else None
