@@ -52,7 +52,7 @@ def segmented(pairs: Sequence[Pair], *, benign: bool) -> list[Pair]:
     return [
         replace(
             pair,
-            chosen_segments=_rewarded(pair.chosen, benign or bool(pair.chosen_safe)),
+            chosen_segments=_rewarded(pair.chosen, bool(pair.chosen_safe)),
             rejected_segments=_rewarded(pair.rejected, not benign and bool(pair.rejected_safe)),
         )
         for pair in pairs

@@ -66,7 +66,7 @@ MADE: tuple[Made, ...] = (
         "safe-first",
         experts=("safety-expert", "helpfulness-expert"),
     ),
-    Conditioned("control-tokens", 3e-4),
+    Conditioned("control-tokens", 1e-4),
     Sum("rewarded-soup", ("dpo-helpful-only", "dpo-safety-only"), (0.5, 0.5)),
     vector(0.5),
     Patched("safe-patching", "safety-patch", "over-safety-patch"),
