@@ -46,7 +46,7 @@ MADE: tuple[Made, ...] = (
     Trained(
         "safety-expert",
         {"name": "midpo_safety", "beta": 0.1},
-        1e-3,
+        3e-4,
         "safety-only",
         margin="dpo-safety-only",
         lora=True,
@@ -54,7 +54,7 @@ MADE: tuple[Made, ...] = (
     Trained(
         "helpfulness-expert",
         {"name": "midpo_helpfulness", "beta": 0.1},
-        1e-3,
+        3e-4,
         "helpful-only",
         margin="dpo-helpful-only",
         lora=True,
@@ -62,7 +62,7 @@ MADE: tuple[Made, ...] = (
     Trained(
         "midpo",
         {"name": "midpo_router", "beta": 0.1, "penalty": 1.0},
-        1e-3,
+        3e-4,
         "safe-first",
         experts=("safety-expert", "helpfulness-expert"),
     ),
