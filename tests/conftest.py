@@ -8,6 +8,7 @@ import os
 import runpy
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,16 @@ def hub() -> str:
     if _HUB is None:
         pytest.skip("the stand-in for the hub lies in ../shared, which is missing")
     return _HUB
+
+
+@pytest.fixture(scope="module")
+def stages_here() -> Iterator[None]:
+    """Stages of commands that run in this process do as well, which saves each the seconds of its
+    imports: for tests of what commands do, and not of their processes."""
+    import faults
+
+    with faults.stages_here():
+        yield
 
 
 LONGEST = (

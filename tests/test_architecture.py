@@ -14,7 +14,18 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # Rooms of the pure part, which must not know who answers, how stages run, or who asks
 PURE = ("scoring", "leaderboard", "runs")
-ABOVE_PURE = ("engines", "stages", "pipeline", "plan", "cli", "demo", "doctor", "training", "hub")
+ABOVE_PURE = (
+    "engines",
+    "stages",
+    "pipeline",
+    "plan",
+    "cli",
+    "demo",
+    "doctor",
+    "training",
+    "sweep",
+    "hub",
+)
 # What takes seconds or a GPU
 MODELS = (
     "torch",

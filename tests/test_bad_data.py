@@ -13,6 +13,8 @@ import yaml
 from commands import Said, command
 from shelf import use_hub
 
+pytestmark = pytest.mark.usefixtures("stages_here")
+
 SHARED = Path(__file__).resolve().parents[1] / ".." / "shared"
 MODEL = SHARED / "hub" / "models" / "karpathy" / "stories260K"
 GOOD = [{"prompt": f"Tell a story about {what}."} for what in ("a cat", "a dog", "the sea")]

@@ -15,6 +15,8 @@ from commands import Said, command
 from bfpo_bench.runs.folder import RunFolder
 from bfpo_bench.runs.jsonl import write_atomically
 
+pytestmark = pytest.mark.usefixtures("stages_here")
+
 SUITE = """
 name: mine
 version: 1

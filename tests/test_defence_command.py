@@ -18,6 +18,8 @@ from bfpo_bench.defences.load import load_defence
 from bfpo_bench.runs.folder import RunFolder
 from bfpo_bench.runs.manifest import Manifest
 
+pytestmark = pytest.mark.usefixtures("stages_here")
+
 DEMO = ("--suite", "bfpo-demo", "--limit", "2")
 NULL = ("--engine", "null", "--model", REFUSER, *DEMO)
 

@@ -25,6 +25,8 @@ from bfpo_bench.runs.folder import RunFolder
 from bfpo_bench.runs.jsonl import Appender
 from bfpo_bench.runs.records import Response
 
+pytestmark = pytest.mark.usefixtures("stages_here")
+
 PROMPTS = [text for text in CORPUS if encodable(text) and text.strip()]
 """What a data set can hold and a task asks."""
 CHOSEN = [text for text in PROMPTS if len(text) < 400 and not text.isdigit()]

@@ -16,6 +16,8 @@ from bfpo_bench.leaderboard.columns import check_columns
 from bfpo_bench.suite.suites import load_suite
 from bfpo_bench.suite.tasks import load_tasks
 
+pytestmark = pytest.mark.usefixtures("stages_here")
+
 _NO_NAMES = ("paths", "shell", "formulas", "controls", "direction", "nothing", "markup", "rich")
 NAMES = [name for family in _NO_NAMES for name in FAMILIES[family]]
 ASKED = [name for name in (*FAMILIES["paths"], *FAMILIES["surrogates"]) if name != "."]

@@ -29,6 +29,8 @@ from bfpo_bench.hub import (
     resolve,
 )
 
+pytestmark = pytest.mark.usefixtures("stages_here")
+
 SHARED = Path(__file__).resolve().parents[1] / ".." / "shared"
 DATA = "walledai/AdvBench"
 SHA = "0123456789abcdef0123456789abcdef01234567"

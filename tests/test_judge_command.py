@@ -23,6 +23,8 @@ from rule_judges import asked, rule_folder
 from bfpo_bench.runs.folder import RunFolder
 from bfpo_bench.runs.jsonl import write_atomically
 
+pytestmark = pytest.mark.usefixtures("stages_here")
+
 SUITE = """
 name: mine
 version: 1

@@ -16,6 +16,8 @@ from openai_server import HOSTED, OpenAIServer
 from bfpo_bench.runs.folder import RunFolder
 from bfpo_bench.runs.records import Response
 
+pytestmark = pytest.mark.usefixtures("stages_here")
+
 SUITE = ("--suite", "bfpo-late-refusal")
 TOKENS = {f"bfpo_late_refusal_k{k}": k for k in (0, 5, 10, 25)}
 

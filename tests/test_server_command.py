@@ -21,6 +21,8 @@ from bfpo_bench.engines.source import open_source
 from bfpo_bench.engines.subject import load_tokenizer
 from bfpo_bench.runs.folder import RunFolder
 
+pytestmark = pytest.mark.usefixtures("stages_here")
+
 NAME = "org/big-chat@2026"
 KEY = "sk-of-somebody-0123456789"
 SMALL = ("--tasks", "bfpo_xstest_*", "--limit", "2")

@@ -9,19 +9,19 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from bench import REFUSER, STORIES, bench, environment, killed, start
 from commands import Said, command
-from faults import stage_here
 from pages import ROOT, File, parse_file
 from rule_judges import asked, rule_folder
 
 from bfpo_bench import merge_shards
 from bfpo_bench.stages.process import StageCrash
+
+pytestmark = pytest.mark.usefixtures("stages_here")
 
 TASKS = (
     "bfpo_advbench,bfpo_xstest_*,bfpo_alpaca_eval,bfpo_ethics_justice,bfpo_crows_pairs_english,"
@@ -69,19 +69,6 @@ def rows(cwd: Path) -> list[dict[str, str]]:
 def manifest(run: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((run / "manifest.json").read_text())
     return found
-
-
-@pytest.fixture(scope="module", autouse=True)
-def stages_here() -> Iterator[None]:
-    """Stages run in this process; those of the tests below that start the program have their own."""
-    import bfpo_bench.assess
-    import bfpo_bench.merge_shards
-    import bfpo_bench.pipeline
-
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (bfpo_bench.assess, bfpo_bench.merge_shards, bfpo_bench.pipeline):
-            patch.setattr(module, "run_stage", stage_here)
-        yield
 
 
 def furnish(folder: Path) -> Path:

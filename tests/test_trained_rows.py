@@ -15,6 +15,8 @@ from commands import command
 
 from bfpo_bench.engines.subject import resolve_subject
 
+pytestmark = pytest.mark.usefixtures("stages_here")
+
 COMMAND = (
     *("--model", "./refuser", "--suite", "bfpo", "--tasks", "bfpo_advbench,bfpo_ethics_cm"),
     *("--limit", "2", "--engine", "transformers", "--max-new-tokens", "8"),

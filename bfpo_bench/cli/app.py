@@ -17,6 +17,7 @@ from bfpo_bench.cli import (
     demo,
     doctor,
     groups,
+    iterate,
     judge,
     judges,
     leaderboard,
@@ -32,6 +33,7 @@ from bfpo_bench.cli import (
     segments,
     serve_check,
     snip,
+    sweep,
     tasks,
     train,
     winrate,
@@ -41,7 +43,7 @@ app = typer.Typer(
     name="bfpo-bench",
     help="How helpful is a language model, how harmless, and what did it trade?\n\n"
     "Start with `bfpo-bench demo` (no network), then `bfpo-bench run --model ID_OR_PATH`.",
-    epilog="Exit codes: 0 done; 1 a gate of `compare` was broken, or a bug; 2 something to change, said "
+    epilog="Exit codes: 0 done; 1 a gate was broken, or a bug; 2 something to change, said "
     "in one sentence; 3 finished, but something failed or stayed unscored for a fault; 130 stopped. "
     "--debug shows tracebacks.",
     no_args_is_help=True,
@@ -55,7 +57,9 @@ _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Share": (push.push,),
     "Train": (
         train.train,
+        sweep.sweep,
         pairs.pairs,
+        iterate.iterate,
         segments.segments,
         groups.groups,
         levels.levels,

@@ -9,9 +9,6 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from bfpo_bench.cli.ui import RichUi
-    from bfpo_bench.engines.source import Source
-    from bfpo_bench.engines.subject import Subject
     from bfpo_bench.training.merging.checks import Ingredient
     from bfpo_bench.training.merging.writing import Merged
 
@@ -68,7 +65,8 @@ def merge(
     check_vacant(out)
     from bfpo_bench.progress import Progress
     from bfpo_bench.training.merging import soup as soups
-    from bfpo_bench.training.merging.checks import Ingredient, check_same_network
+    from bfpo_bench.training.merging.checks import check_same_network
+    from bfpo_bench.training.merging.subjects import ingredients, resolve, template_notes
     from bfpo_bench.training.merging.tensor_files import parse_size
     from bfpo_bench.training.merging.vectors import vector_weights
 
@@ -79,28 +77,26 @@ def merge(
     shard_bytes = parse_size(shard_size)
     ui = RichUi()
     subjects = resolve(models, ui)
-    ingredients = [
-        Ingredient(s.name, small_files(s.base), s.identity.weights, share)
-        for s, share in zip(subjects, shares, strict=True)
-    ]
-    check_same_network(ingredients)
+    summands = ingredients(subjects, shares)
+    check_same_network(summands)
     if vectors is not None:
         from bfpo_bench.training.merging.origin import check_trained_from
 
         for sentence in check_trained_from(subjects[0], subjects[1:]):
             ui.note(sentence)
-    _note_templates(subjects, ui)
+    for sentence in template_notes(subjects):
+        ui.note(sentence)
     for subject in subjects:
         subject.base.materialise()
     with ui.stage("merge") as report:
         done = soups.merge(
-            ingredients,
+            summands,
             soups.kept_files(subjects[0].base.files),
             out,
             shard_bytes,
             lambda count, total: report(Progress("tensors", count, total)),
         )
-    _print(out, done, ingredients, json_)
+    _print(out, done, summands, json_)
 
 
 def _print(out: Path, done: Merged, ingredients: Sequence[Ingredient], json_: bool) -> None:
@@ -120,34 +116,3 @@ def _print(out: Path, done: Merged, ingredients: Sequence[Ingredient], json_: bo
     for ingredient in ingredients:
         typer.echo(f"  {ingredient.weight:g} x {plain(ingredient.name)}")
     typer.echo(f"next: bfpo-bench run --model {shlex.quote(str(out))}")
-
-
-def resolve(models: Sequence[str], ui: RichUi) -> list[Subject]:
-    from bfpo_bench.engines.source import open_source
-    from bfpo_bench.engines.subject import resolve_subject
-    from bfpo_bench.progress import Progress
-    from bfpo_bench.training.merging.checks import check_format
-
-    # First of all models, because to resolve one may take the hashing of its weights
-    for source in map(open_source, models):
-        check_format(source.name, source.files)
-    with ui.stage("models") as report:
-        return [resolve_subject(m, lambda text: report(Progress(text))) for m in models]
-
-
-def small_files(source: Source) -> Path:
-    """The folder of `source` with what is not weights in it, so that those are fetched last."""
-    from bfpo_bench.training.merging.soup import kept_files
-
-    for name in kept_files(source.files):
-        source.file(name)
-    return source.file("config.json").parent
-
-
-def _note_templates(subjects: Sequence[Subject], ui: RichUi) -> None:
-    first, *others = subjects
-    for other in others:
-        if other.identity.chat_template != first.identity.chat_template:
-            ui.note(
-                f"The chat template of {other.name} differs from that of {first.name}, which is kept."
-            )

@@ -59,15 +59,15 @@ def patch(
         bfpo-bench patch models/base --safety models/safety scores/safety \\
             --over-safety models/over scores/over --out models/patched
     """
-    from bfpo_bench.cli.merge import resolve, small_files
     from bfpo_bench.cli.ui import RichUi
     from bfpo_bench.progress import Progress
     from bfpo_bench.training.merging import patches
-    from bfpo_bench.training.merging.checks import Ingredient, check_same_network
+    from bfpo_bench.training.merging.checks import check_same_network
     from bfpo_bench.training.merging.draft_folder import check_vacant
     from bfpo_bench.training.merging.origin import check_trained_from
     from bfpo_bench.training.merging.scores import check_scores_of, read_scores
     from bfpo_bench.training.merging.soup import kept_files
+    from bfpo_bench.training.merging.subjects import ingredients, resolve
     from bfpo_bench.training.merging.tensor_files import parse_size
 
     check_vacant(out)
@@ -76,26 +76,21 @@ def patch(
     shard_bytes, ui = parse_size(shard_size), RichUi()
     scores = [read_scores(folder) for _, folder in (safety, over_safety)]
     subjects = resolve([base, safety[0], over_safety[0]], ui)
-    ingredients = [
-        Ingredient(s.name, small_files(s.base), s.identity.weights, factor)
-        for s, factor in zip(subjects, (1.0, *strengths), strict=True)
-    ]
-    check_same_network(ingredients)
+    models = ingredients(subjects, (1.0, *strengths))
+    check_same_network(models)
     for sentence in check_trained_from(subjects[0], subjects[1:]):
         ui.note(sentence)
-    for folder, one, (told, _) in zip(
-        (safety[1], over_safety[1]), ingredients[1:], scores, strict=True
-    ):
+    for folder, one, (told, _) in zip((safety[1], over_safety[1]), models[1:], scores, strict=True):
         check_scores_of(folder, told, one.name, one.identity)
     for subject in subjects:
         subject.base.materialise()
     both = [
         patches.Patch(model, found, told.examples)
-        for model, (told, found) in zip(ingredients[1:], scores, strict=True)
+        for model, (told, found) in zip(models[1:], scores, strict=True)
     ]
     with ui.stage("patch") as report:
         done = patches.patch(
-            ingredients[0],
+            models[0],
             (both[0], both[1]),
             settings,
             kept_files(subjects[0].base.files),
@@ -103,7 +98,7 @@ def patch(
             shard_bytes,
             lambda count, total: report(Progress("tensors", count, total)),
         )
-    _print(out, done, ingredients, json_)
+    _print(out, done, models, json_)
 
 
 def _print(out: Path, done: Patched, ingredients: Sequence[Ingredient], json_: bool) -> None:

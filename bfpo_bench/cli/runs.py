@@ -112,8 +112,8 @@ def merge(
     if not json_:
         for _, one in merged:
             typer.echo(f"run: {one.folder.path}")
-    for crash in crashed:
-        complain(f"not scored: {plain(str(crash))}; the same command goes on", "red")
+    for broken in crashed:
+        complain(f"not scored: {plain(str(broken))}; the same command goes on", "red")
     # The last is said where the command ends, as that of a single run is
     for sentence in refused[:-1]:
         complain(f"error: {plain(str(sentence))}", "red")

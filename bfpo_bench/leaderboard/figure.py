@@ -52,11 +52,7 @@ def choose_block(table: pd.DataFrame, key: str | None) -> Block:
 def figure(block: Block, chart: str, width: int | None) -> dict[str, Any]:
     """The Vega-Lite specification of `chart`, one of CHARTS, under the block's name. `width`: of the axes
     of the plane, of the whole of the cells, in pixels."""
-    partial = ", partial" if block.partial else ""
-    judges = sorted({j for cell in block.rows["judges"] for j in str(cell).split()})
-    told = f"{block.suite}{partial}, key {block.key}; judges: {', '.join(judges) or 'none'}"
-    if note := embedded_note(judges):
-        told += f". {note.rstrip('.')}"
+    told = about(block)
     if chart == "cells":
         across = width or CELLS_WIDTH
         lines = wrapped(f"{told}. Bars are 95 % intervals.", SMALL, across)
@@ -64,6 +60,16 @@ def figure(block: Block, chart: str, width: int | None) -> dict[str, Any]:
     across = width or WIDTH
     title = ("Helpfulness and harmlessness", *wrapped(told, SMALL, across))
     return plane(block.rows, title=title, width=across, height=across * 3 // 4)
+
+
+def about(block: Block) -> str:
+    """What the block's rows have in common, for a subtitle; without a full stop at its end."""
+    partial = ", partial" if block.partial else ""
+    judges = sorted({j for cell in block.rows["judges"] for j in str(cell).split()})
+    told = f"{block.suite}{partial}, key {block.key}; judges: {', '.join(judges) or 'none'}"
+    if note := embedded_note(judges):
+        told += f". {note.rstrip('.')}"
+    return told
 
 
 def write_figure(spec: dict[str, Any], path: Path) -> None:

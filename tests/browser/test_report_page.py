@@ -13,6 +13,8 @@ from commands import command
 from finished_runs import finished
 from playwright.sync_api import Browser, Page, expect
 
+pytestmark = pytest.mark.usefixtures("stages_here")
+
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 SECTIONS = ("overview", "tasks", "outcomes", "judges", "compare", "responses", "method")
 DESK = {"width": 1280, "height": 900}

@@ -21,6 +21,8 @@ from markov import END, markov_model
 
 from benchmarks.made_suite import write_suite
 
+pytestmark = pytest.mark.usefixtures("stages_here")
+
 WORDS = ["I", "am", "sorry", "Sure", "thing"]
 FOLLOWS = {"I": "am", "am": "sorry", "sorry": END, "Sure": "thing", "thing": END}
 

@@ -13,6 +13,8 @@ from commands import command
 
 from bfpo_bench.cli.stopping import EXIT_CODE
 
+pytestmark = pytest.mark.usefixtures("stages_here")
+
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "command-line.md"
 CODES = [0, 1, 2, 3, EXIT_CODE]
 

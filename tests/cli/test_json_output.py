@@ -15,6 +15,8 @@ from typer.main import get_command
 
 from bfpo_bench.cli.app import app
 
+pytestmark = pytest.mark.usefixtures("stages_here")
+
 RUN = ("run", "--engine", "null", "--tasks", "bfpo_xstest_*", "--limit", "2")
 WITHOUT = {
     "report": "writes pages; the numbers are in the runs",

@@ -19,6 +19,8 @@ from bfpo_bench.cli.ui import Terminal
 from bfpo_bench.exchange.published import FILES
 from bfpo_bench.leaderboard.listing import list_runs
 
+pytestmark = pytest.mark.usefixtures("stages_here")
+
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -20,6 +20,8 @@ from bfpo_bench.judges.judge import Judge
 from bfpo_bench.judges.load import load_judge
 from bfpo_bench.judging import JudgeOptions, check_trusted, plan_judge
 
+pytestmark = pytest.mark.usefixtures("stages_here")
+
 SUITE = """
 name: mine
 version: 1

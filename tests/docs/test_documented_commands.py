@@ -22,6 +22,8 @@ from typer.main import get_command
 from bfpo_bench.cli.app import app
 from bfpo_bench.judges.load import judge_names
 
+pytestmark = pytest.mark.usefixtures("stages_here")
+
 ALL = {page.relative_to(ROOT).as_posix(): parse_file(page) for page in PAGES}
 EXAMPLES = [e for found in ALL.values() for e in found if isinstance(e, Example)]
 OURS = [e for e in EXAMPLES if e.program == "bfpo-bench"]

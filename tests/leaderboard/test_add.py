@@ -14,6 +14,8 @@ from bfpo_bench.leaderboard.keys import keys_file
 from bfpo_bench.leaderboard.rows import read_leaderboard
 from bfpo_bench.scoring.finished import FinishedRun, read_finished
 
+pytestmark = pytest.mark.usefixtures("stages_here")
+
 
 @pytest.fixture(scope="module")
 def ran(hub: None, tmp_path_factory: pytest.TempPathFactory) -> Path:

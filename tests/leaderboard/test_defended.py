@@ -18,6 +18,8 @@ from bfpo_bench.leaderboard.report.pages import render
 from bfpo_bench.leaderboard.report.rows import block_views
 from bfpo_bench.names import DEFENCES, NULL_ENGINE, bare, behind
 
+pytestmark = pytest.mark.usefixtures("stages_here")
+
 
 def scored(model: str, safety: float, over_refusal: float) -> dict[str, Any]:
     """A row with these two scores, each interval two points to either side."""

@@ -32,6 +32,7 @@ WHOLE: dict[str, Any] = {
     "buffer": [{"source": "ultrafeedback", "used": 9}],
     "policy": {"name": "helpful-only", "flipped": 0, "dropped": {}},
     "mixture": [{"group": "explicit", "rows": 9, "taken": 4, "asked": 0.04, "came_out": 0.04}],
+    "levels": None,
     "changed": {"prompt cut": 3},
     "data_sha256": SHA,
     "parameters": {"trained": 10, "all": 90},
@@ -127,6 +128,12 @@ class TestReading:
         found = read(tmp_path, json.dumps(WHOLE))
         assert found == told()
         assert json.loads(found.model_dump_json()) == WHOLE
+
+    def test_levels_come_back_and_are_told(self, tmp_path: Path) -> None:
+        levels = {"count": 5, "cells": {"0,4": 3, "4,0": 7}}
+        found = read(tmp_path, json.dumps(WHOLE | {"levels": levels}))
+        assert json.loads(found.model_dump_json())["levels"] == levels
+        assert found.describe() == "bfpo tau=0.01 levels=5 on 1a2b3c4d"
 
     def test_what_is_not_said_is_empty(self, tmp_path: Path) -> None:
         found = read(tmp_path, '{"format": 1, "stage": "sft"}')

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,8 @@ def stage_here(
     """`run_stage` without the process, which saves the seconds of its imports."""
     log.parent.mkdir(parents=True, exist_ok=True)
     try:
-        return target(job, lambda progress: None)
+        with log.open("a") as file, redirect_stdout(file), redirect_stderr(file):
+            return target(job, lambda progress: None)
     except UserError:
         raise
     except Exception as error:
@@ -99,10 +100,20 @@ class Damaged:
 def stages_here() -> Iterator[None]:
     """Stages run in this process."""
     import bfpo_bench.assess
+    import bfpo_bench.judging
+    import bfpo_bench.merge_shards
     import bfpo_bench.pipeline
+    import bfpo_bench.training.redteam.given
 
+    modules = (
+        bfpo_bench.assess,
+        bfpo_bench.judging,
+        bfpo_bench.merge_shards,
+        bfpo_bench.pipeline,
+        bfpo_bench.training.redteam.given,
+    )
     with pytest.MonkeyPatch.context() as patch:
-        for module in (bfpo_bench.assess, bfpo_bench.pipeline):
+        for module in modules:
             patch.setattr(module, "run_stage", stage_here)
         yield
 

@@ -42,6 +42,13 @@ def front(points: Sequence[Point], frame: Frame, look: Theme) -> list[Any]:
     ]
 
 
+def path(points: Sequence[Point], frame: Frame, look: Theme) -> list[Any]:
+    """A line through the points in their order."""
+    rows = [{"x": p.x, "y": p.y, "order": p.number} for p in points]
+    line = alt.Chart(values(rows)).mark_line(color=look.muted, strokeWidth=1, tooltip=None)
+    return [line.encode(x=_x(frame), y=_y(frame), order="order:Q")]
+
+
 def intervals(points: Sequence[Point], frame: Frame, look: Theme) -> list[Any]:
     """A bar across and one up for each point, faint where there are many."""
     faint = 0.6 if len(points) <= 12 else 0.35
@@ -94,10 +101,13 @@ def arrows(points: Sequence[Point], frame: Frame, look: Theme) -> list[Any]:
     ]
 
 
-def names(points: Sequence[Point], texts: Sequence[str], frame: Frame, look: Theme) -> list[Any]:
-    """A text for each point, beside it where nothing else is, or led to it by a thin line."""
+def names(
+    points: Sequence[Point], texts: Sequence[str], frame: Frame, look: Theme, joined: bool = False
+) -> list[Any]:
+    """A text for each point, beside it where nothing else is, or led to it by a thin line. `joined`:
+    the points have a `path`."""
     at = [frame.pixel(p.x, p.y) for p in points]
-    placed = place(at, texts, list(_obstacles(points, frame)), frame.area, SIZE)
+    placed = place(at, texts, list(_obstacles(points, frame, joined)), frame.area, SIZE)
     rows, leaders = [], []
     for (x, y), text, (box, led) in zip(at, texts, placed, strict=True):
         middle = (box.left + box.right) / 2
@@ -187,8 +197,8 @@ def _steps_of_training(
     return [(frame.pixel(a.x, a.y), frame.pixel(b.x, b.y)) for a, b in pairs]
 
 
-def _obstacles(points: Sequence[Point], frame: Frame) -> list[Box]:
-    """What text should not lie on: intervals, the front, arrows."""
+def _obstacles(points: Sequence[Point], frame: Frame, joined: bool) -> list[Box]:
+    """What text should not lie on: intervals, the front, arrows, the path."""
     segments = []
     for p in points:
         segments.append((frame.pixel(p.x_low, p.y), frame.pixel(p.x_high, p.y)))
@@ -196,6 +206,8 @@ def _obstacles(points: Sequence[Point], frame: Frame) -> list[Box]:
     corners = [frame.pixel(*c) for c in steps([(p.x, p.y) for p in points], frame.x[0], frame.y[0])]
     segments += list(pairwise(corners))
     segments += _steps_of_training(points, frame)
+    if joined:
+        segments += list(pairwise(frame.pixel(p.x, p.y) for p in points))
     return [box for segment in segments for box in _along(*segment)]
 
 

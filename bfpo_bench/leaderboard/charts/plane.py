@@ -24,13 +24,15 @@ def plane(
     title: Sequence[str] = (),
     width: int = WIDTH,
     height: int = HEIGHT,
+    joined: str = "",
 ) -> dict[str, Any]:
     """A Vega-Lite specification with its data inline: a point a row, with its 95 % intervals.
 
     `block_rows` are those of one `view.Block`: only comparable rows have a common Pareto front.
     `links`: model -> address that a click on its point follows. `title`: the title, then lines of
     subtitle. `width` and `height` are of the axes, in pixels. A point's datum has the fields of
-    `points.Point`. Models without a point are named below the plane.
+    `points.Point`. Models without a point are named below the plane. `joined`: what the rows are in the
+    order of, where a line is to join their points in it.
     """
     import altair as alt
 
@@ -43,12 +45,15 @@ def plane(
     texts = [str(p.number) if numbered else p.name for p in points]
     layers = (
         *marks.front(points, frame, look),
+        *(marks.path(points, frame, look) if joined else ()),
         *marks.intervals(points, frame, look),
         *marks.arrows(points, frame, look),
         marks.dots(points, frame, look, linked=bool(links)),
-        *marks.names(points, texts, frame, look),
+        *marks.names(points, texts, frame, look, joined=bool(joined)),
     )
-    below = [line for text in _notes(block_rows, points) for line in wrapped(text, SMALL, width)]
+    below = [
+        line for text in _notes(block_rows, points, joined) for line in wrapped(text, SMALL, width)
+    ]
     caption = alt.TitleParams(
         below, orient="bottom", fontSize=SMALL, fontWeight="normal", color=look.muted
     )
@@ -66,10 +71,12 @@ def undrawn(block_rows: pd.DataFrame) -> list[str]:
     return [str(m) for m in block_rows.loc[~drawn(block_rows) & measured(block_rows), "model"]]
 
 
-def _notes(rows: pd.DataFrame, points: Sequence[Point]) -> list[str]:
+def _notes(rows: pd.DataFrame, points: Sequence[Point], joined: str) -> list[str]:
     told = [
         "Bars are 95 % intervals. Up and to the right is better; nothing beats the Pareto front."
     ]
+    if joined:
+        told.append(f"The line joins the points in the order of {joined}.")
     if not lack_the_same(rows):
         told.append("These rows lack different tasks: their means are not alike.")
     models = {p.model for p in points}

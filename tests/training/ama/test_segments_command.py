@@ -21,6 +21,8 @@ from bfpo_bench.training.ama.rows import NOTHING_KEPT
 from bfpo_bench.training.data import DataSpec, load_pairs
 from bfpo_bench.training.recipe import load_recipe
 
+pytestmark = pytest.mark.usefixtures("stages_here")
+
 MORE = "Then colour them in. Put it on the wall."
 
 
