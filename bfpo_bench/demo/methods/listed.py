@@ -94,6 +94,10 @@ ROWS: tuple[Row, ...] = (
 LEFT_OUT = {
     "FDC": "FDC has no row: none of the corpus's harmful requests is of the group *explicit*.",
     "exemplars": "`exemplars` has no row: its 437 tokens leave too little of the model's context of 512.",
+    "Iterative alignment (arXiv 2512.04210)": (
+        "Iterative alignment has no row: it makes its own pairs, from judged answers, in place of these."
+    ),
+    "Trade-off sweep": "The sweep is no method of its own, and has none either.",
 }
 """Methods without a row -> the sentence of docs/methods.md that says why."""
 

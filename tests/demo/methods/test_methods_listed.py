@@ -24,7 +24,7 @@ METHODS = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
 
 def test_every_method_of_the_page_has_a_row_or_a_reason() -> None:
     headings = set(re.findall(r"^## (.*)$", METHODS, re.MULTILINE)) - {"All in one table"}
-    assert {row.section for row in ROWS} - {None} == headings
+    assert {row.section for row in ROWS} - {None} == headings - set(LEFT_OUT)
     for reason in LEFT_OUT.values():
         assert reason in METHODS
 
