@@ -44,12 +44,6 @@ def make_all(
     return found
 
 
-def are_made(cache: Path, comparison: Comparison, made: Sequence[Made]) -> bool:
-    """Whether all of them are in the cache already."""
-    found = places(cache.resolve(), comparison, made)
-    return all(_is_there(entry, found) for entry in made)
-
-
 def _is_there(entry: Made, found: Mapping[str, Path]) -> bool:
     from bfpo_bench.runs.training_manifest import TrainingManifest
 
