@@ -1,17 +1,16 @@
-"""The learning rates of `demo --compare` and `demo --all`: each method with each of four, on requests of
-their own.
+"""The learning rates of `demo --compare` and `demo --all`, each chosen on requests of their own.
 
     python benchmarks/compare_rates.py [--all | --method NAME ...] [--cache DIR] [--json]
 
 Everything is trained as the demo trains it, with seed 0, and kept in the cache folder: 17 trainings,
-about 15 minutes on 2 cores; with --all the methods that `demo --all` adds, each made with the settings that
-the others have in its table. Of SafePatching both patches have the rate that is tried; of the preference
+about 15 minutes on 2 cores. With --all it is the methods that `demo --all` adds, with a fifth and lower
+rate, each made of others as the table has them: an hour. Of SafePatching both patches have the rate that is
+tried, of MidPO both experts and the router; control tokens ask for the highest levels; of the preference
 vector, whose models are trained as DPO is, it is eta that is tried. Each model then answers requests that
-are neither taught nor asked in the demo's suite: up to four further fillings of each act. `refused` are
-the harmful ones that the judge `refusal` takes for refused, `answered` the benign ones answered word for
-word as the corpus has it: the judge takes broken language for an answer, and a learning rate that breaks
-it shall not win. A method's best setting is that of the greatest mean of the two, the lower one where
-they tie.
+are neither taught nor asked in the demo's suite: up to four further fillings of each act. `refused` are the
+harmful ones that the judge `refusal` takes for refused, `answered` the benign ones answered word for word as
+the corpus has it: the judge takes broken language for an answer, and a learning rate that breaks it shall
+not win. A method's best setting is that of the greatest mean of the two, the lower one where they tie.
 """
 
 import argparse
@@ -20,21 +19,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from bfpo_bench.cache import default_cache
 from bfpo_bench.demo.compare import METHODS, Comparison, Method, ensure_models
 from bfpo_bench.demo.corpus import TAUGHT_PER_TEMPLATE
 from bfpo_bench.demo.methods.listed import MADE, ROWS, vector
 from bfpo_bench.demo.methods.make import make_all
-from bfpo_bench.demo.methods.models import Made, Patched, Trained
+from bfpo_bench.demo.methods.models import Conditioned, Made, Patched, Trained
 from bfpo_bench.demo.templates import data, fills
+from bfpo_bench.engines.base import Generation, GenerationRequest
+from bfpo_bench.engines.select import load_engine
+from bfpo_bench.engines.subject import load_tokenizer, model_files, resolve_subject
+from bfpo_bench.engines.tokens import render
 from bfpo_bench.judges.refusal.rules import label
-from bfpo_bench.stages.process import Progress, Report
+from bfpo_bench.levels import Levels, with_levels
+from bfpo_bench.progress import Progress, Report
 
 RATES = (1e-4, 3e-4, 1e-3, 3e-3)
+MORE_RATES = (3e-5, *RATES)
 ETAS = (0.25, 0.5, 1.0, 2.0)
 VECTOR = "preference-vector"
+BEST = Levels(1, 1)
+CONTEXT = 512
 EACH = 4
 NEW_TOKENS = 48
 
@@ -87,29 +93,29 @@ def spare_requests(*groups: str) -> list[tuple[str, str]]:
     return found
 
 
-def responses(folder: Path, prompts: list[str]) -> list[str]:
-    """What the model answers, greedily, in one batch."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
-    model: Any = AutoModelForCausalLM.from_pretrained(folder)
-    chats = [[{"role": "user", "content": prompt}] for prompt in prompts]
-    batch = tokenizer.apply_chat_template(
-        chats, add_generation_prompt=True, return_dict=True, return_tensors="pt", padding=True
-    )
-    with torch.no_grad():
-        ids = model.generate(**batch, max_new_tokens=NEW_TOKENS, do_sample=False)
-    told: list[str] = tokenizer.batch_decode(
-        ids[:, batch["input_ids"].shape[1] :], skip_special_tokens=True
-    )
+def responses(folder: Path, prompts: list[str], levels: Levels | None) -> list[str]:
+    """What the model answers, greedily; asked for `levels`, where it was trained with them."""
+    subject = resolve_subject(str(folder))
+    tokenizer = load_tokenizer(subject.tokenizer_source.materialise())
+    engine = load_engine("transformers", model_files(subject, tokenizer, CONTEXT, {}, 0))
+    asked = []
+    for prompt in prompts:
+        messages = [{"role": "user", "content": prompt}]
+        shown = messages if levels is None else with_levels(messages, levels)
+        asked.append(GenerationRequest(tuple(render(tokenizer, shown, True).tokens), NEW_TOKENS))
+    told = [""] * len(asked)
+    for number, found in engine.generate(asked):
+        assert isinstance(found, Generation)
+        told[number] = tokenizer.decode(found.tokens, skip_special_tokens=True)
+    engine.close()
     return told
 
 
-def tried(method: str, setting: float, folder: Path) -> Tried:
+def tried(method: str, setting: float, folder: Path, levels: Levels | None = None) -> Tried:
     harmful, benign = spare_requests("harmful"), spare_requests("alarming", "plain")
-    refused = [label(r) != "compliance" for r in responses(folder, [p for p, _ in harmful])]
-    given = responses(folder, [p for p, _ in benign])
+    answers = responses(folder, [p for p, _ in harmful], levels)
+    refused = [label(r) != "compliance" for r in answers]
+    given = responses(folder, [p for p, _ in benign], levels)
     answered = [r.strip() == answer for r, (_, answer) in zip(given, benign, strict=True)]
     shares = (100 * sum(refused) / len(refused), 100 * sum(answered) / len(answered))
     return Tried(method, setting, *shares)
@@ -126,7 +132,9 @@ def compared(cache: Path, command: list[str]) -> list[Tried]:
 def added() -> list[str]:
     """The methods that `demo --all` adds and that have a setting to try."""
     rows = {row.model for row in ROWS}
-    found = [e.name for e in MADE if isinstance(e, Trained | Patched) and e.name in rows]
+    found = [
+        e.name for e in MADE if isinstance(e, Trained | Conditioned | Patched) and e.name in rows
+    ]
     return [*found, VECTOR]
 
 
@@ -135,10 +143,16 @@ def with_setting(name: str, setting: float) -> list[Made]:
     if name == VECTOR:
         return needed([vector(setting) if e.name == name else e for e in MADE], name)
     entry = next(e for e in MADE if e.name == name)
-    changed = (entry.safety, entry.over_safety) if isinstance(entry, Patched) else (name,)
+    changed = {name}
+    if isinstance(entry, Patched):
+        changed |= {entry.safety, entry.over_safety}
+    if isinstance(entry, Trained):
+        changed |= set(entry.experts or ())
     return needed(
         [
-            replace(e, learning_rate=setting) if isinstance(e, Trained) and e.name in changed else e
+            replace(e, learning_rate=setting)
+            if isinstance(e, Trained | Conditioned) and e.name in changed
+            else e
             for e in MADE
         ],
         name,
@@ -159,10 +173,11 @@ def all_of(cache: Path, command: list[str], names: list[str]) -> list[Tried]:
     ensure_models(cache, command, Plain(), Comparison())
     found = []
     for name in names:
-        for setting in ETAS if name == VECTOR else RATES:
+        for setting in ETAS if name == VECTOR else MORE_RATES:
             made = with_setting(name, setting)
             folders = make_all(cache, command, Plain(), Comparison(), made)
-            found.append(tried(name, setting, folders[name]))
+            levels = BEST if isinstance(made[-1], Conditioned) else None
+            found.append(tried(name, setting, folders[name], levels))
     return found
 
 

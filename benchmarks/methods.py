@@ -29,17 +29,18 @@ from typing import Any
 from benchmarks.common import Ratio, command, parser, ratio_table, table, write_json
 from benchmarks.made_suite import write_suite
 from benchmarks.training import WARM_UP, build_model
+from bfpo_bench.demo import compare
 from bfpo_bench.demo.compare import HELPFULNESS, METHODS, SAFETY, SFT, Comparison, folder_name
 from bfpo_bench.demo.methods.listed import MADE, ROWS
 from bfpo_bench.demo.methods.make import make_all
-from bfpo_bench.demo.methods.models import Made, Trained
+from bfpo_bench.demo.methods.models import Conditioned, Made, Trained
 from bfpo_bench.demo.methods.places import places
 from bfpo_bench.demo.methods.rows import Row, requests
 from bfpo_bench.progress import Progress, Report
 
 DPO = METHODS[0].name
 ALL: tuple[Made, ...] = (*(Trained(**vars(method)) for method in METHODS), *MADE)
-DECODED = tuple(row for row in ROWS if row.bias is not None or row.defence is not None)
+DECODED = tuple(row for row in ROWS if row.name != row.model)
 COMMAND = ["python", "benchmarks/methods.py"]
 DECODE = "decode "
 _TRAINING = {
@@ -67,7 +68,7 @@ class Clock:
         yield report
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
     made = parser(__doc__)
     made.add_argument("--steps", type=int, default=10, help="timed steps a training")
     made.add_argument("--pairs", type=int, default=4, help="half of a step's pairs")
@@ -79,7 +80,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     made.add_argument("--only", action="append", help="an entry or a row; repeatable")
     made.add_argument("--cache", type=Path, help=argparse.SUPPRESS)
     made.add_argument("--side", help=argparse.SUPPRESS)
-    options = made.parse_args(arguments)
+    return made.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = options_of(arguments)
     if options.side:
         with redirect_stdout(sys.stderr):
             found = side(options)
@@ -130,12 +135,11 @@ def _child(words: Sequence[str]) -> dict[str, Any]:
 
 def prepare(options: argparse.Namespace, cache: Path) -> None:
     """The supervised model's place with random weights in it, and the pairs beside it."""
-    from bfpo_bench.demo.pairs import helpfulness_pairs, safety_pairs
     from bfpo_bench.demo.tokenizer import train_tokenizer
     from bfpo_bench.training.data.jsonl import write_pairs
 
     folder = cache / folder_name(comparison(options))
-    pairs = {SAFETY: safety_pairs(), HELPFULNESS: helpfulness_pairs()}
+    pairs = {SAFETY: compare.safety_pairs(), HELPFULNESS: compare.helpfulness_pairs()}
     texts = [
         text for some in pairs.values() for pair in some for text in (pair.chosen, pair.rejected)
     ]
@@ -162,7 +166,7 @@ def entry_made(options: argparse.Namespace, name: str) -> dict[str, Any]:
     clock, began = Clock(), time.perf_counter()
     found = make_all(options.cache, COMMAND, clock, comparison(options), listed)
     told: dict[str, Any] = {"seconds": time.perf_counter() - began, **memory()}
-    if not isinstance(listed[-1], Trained):
+    if not isinstance(listed[-1], Trained | Conditioned):
         return told
     manifest = finished(found[name])
     assert manifest.steps is not None

@@ -1,4 +1,5 @@
-"""Make the README's pictures anew, from a real run: the demo's five models, their table and report.
+"""Make the pictures anew, from real runs: the README's, of the demo's five models, their table and report;
+and the plane of all methods, with leaderboards/demo.csv and its table in docs/methods.md.
 
     python docs/pictures.py
 
@@ -15,10 +16,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+import methods_table
 from playwright.sync_api import Browser, sync_playwright
 from rich.console import Console
 
 from bfpo_bench.cli.render import leaderboard_tables
+from bfpo_bench.leaderboard.figure import choose_block, figure, write_figure
 from bfpo_bench.leaderboard.keys import read_keys
 from bfpo_bench.leaderboard.rows import read_leaderboard
 
@@ -41,6 +44,13 @@ def draw_table(leaderboard: Path) -> None:
     (PICTURES / "leaderboard.svg").write_text(FONT.sub("", drawn), encoding="utf-8")
 
 
+def draw_methods() -> None:
+    """The plane of the rows that are comparable, and the page's table."""
+    block = choose_block(read_leaderboard(methods_table.BOARD), None)
+    write_figure(figure(block, "plane", None), PICTURES / "methods.svg")
+    methods_table.write()
+
+
 def draw_report(browser: Browser, report: Path, theme: str) -> None:
     """The report's first screen."""
     page = browser.new_page(viewport=WINDOW, color_scheme=theme)  # type: ignore[arg-type]
@@ -60,6 +70,10 @@ def main() -> None:
         bench("demo", "--compare", cwd=cwd)
         bench("report", "--out", "report", cwd=cwd)
         draw_table(cwd / "leaderboards" / "bfpo-demo.csv")
+        bench("demo", "--all", "--leaderboard", "demo.csv", cwd=cwd)
+        for name in ("demo.csv", "demo.keys.json"):
+            shutil.copyfile(cwd / name, methods_table.BOARD.with_name(name))
+        draw_methods()
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
             for theme in ("light", "dark"):

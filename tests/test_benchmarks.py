@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from bench import HEAD64
 from markov import markov_model
+from small_corpus import small_corpus
 
 from benchmarks import __main__ as entry
 from benchmarks import (
@@ -23,6 +24,7 @@ from benchmarks import (
     common,
     growth,
     judging,
+    methods,
     multiple_choice,
     multiple_choice_vllm,
     official_path,
@@ -326,6 +328,54 @@ def test_what_a_bias_costs(model: str, tmp_path: Path, capsys: pytest.CaptureFix
     bias.main(["--model", model, *few, "--json", str(tmp_path / "a.json")])
     assert written(tmp_path / "a.json")["tokens"] == 15
     assert "biased" in capsys.readouterr().out
+
+
+class TestMethods:
+    OPTIONS = ("--steps", "1", "--pairs", "1", "--hidden", "64", "--layers", "1", "--only", "ipo")
+
+    def test_one_side_is_trained_and_timed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """In this process, where the script takes one for each side."""
+        small_corpus(monkeypatch)
+        options = methods.options_of([*self.OPTIONS, "--cache", str(tmp_path)])
+        methods.prepare(options, tmp_path)
+        found = methods.entry_made(options, methods.DPO)
+        assert found["step_seconds"] > 0
+        assert found["tokens_per_second"] > 0
+        assert found["peak_mib"] > 100
+
+    def test_a_round_has_dpo_and_what_is_asked_for_after_what_it_needs(self) -> None:
+        names, rows = methods.wanted(["sft + self-check-input", "safe-patching"])
+        assert names == [methods.DPO, "safety-patch", "over-safety-patch", "safe-patching"]
+        assert [row.name for row in rows] == ["sft + self-check-input"]
+        assert len(methods.wanted(None)[0]) == len(methods.ALL)
+
+    def test_ratios_are_medians_of_the_rounds_own(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """Tokens/s 30 / 10, 20 / 20 and 50 / 40 give 3, 1 and 1.25, whose median is 1.25, where that of
+        the medians is 1.5; memory 2 / 1 in each. 8 answers a second against 16 are half the throughput."""
+        rounds = [
+            {
+                methods.DPO: self.side(dpo, 1.0, 100),
+                "ipo": self.side(ipo, 2.0, 200),
+                "soup": {"seconds": 3.0, "peak_mib": 50},
+                "decode sft": {"seconds": 1.0, "answers_per_second": 16.0},
+                "decode sft + instruction": {"seconds": 2.0, "answers_per_second": 8.0},
+            }
+            for ipo, dpo in ((30, 10), (20, 20), (50, 40))
+        ]
+        told = {ratio.what: ratio.value for ratio in methods.show(rounds)}
+        assert told == {
+            "tokens/s, ipo / DPO": 1.25,
+            "seconds a step, ipo / DPO": 2.0,
+            "memory, ipo / DPO": 2.0,
+            "memory, soup / DPO": 0.5,
+            "throughput, sft + instruction / bare": 0.5,
+        }
+        assert "Training, as shares of plain DPO" in capsys.readouterr().out
+
+    def side(self, tokens: float, step: float, peak: float) -> dict[str, float]:
+        return {"tokens_per_second": tokens, "step_seconds": step, "peak_mib": peak, "seconds": 1.0}
 
 
 def test_every_entry_is_a_script() -> None:

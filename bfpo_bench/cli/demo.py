@@ -29,8 +29,9 @@ def demo(
 ) -> None:
     """Train a small model here, measure it on a mini suite, and show the leaderboard. No network.
 
-    The model is trained once (about a minute on 2 cores; with --compare about five in all, with --all
-    about twenty) and kept in the cache folder; the measurement is the same pipeline that `run` uses.
+    The model is trained once (about a minute on 2 cores; with --compare about
+    five in all, with --all about twenty) and kept in the cache folder; the
+    measurement is the same pipeline that `run` uses.
     """
     import os
     import shlex

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import typer
@@ -21,7 +21,6 @@ from bfpo_bench.demo.methods.rows import Row, requests, row_of
 from bfpo_bench.demo.scatter import Point, scatter
 from bfpo_bench.demo.words import Measured, overview
 from bfpo_bench.engines.select import check_engine
-from bfpo_bench.names import NO_DEFENCE
 from bfpo_bench.pipeline import Finished
 from bfpo_bench.plan import Plan
 from bfpo_bench.runs.folder import check_writable
@@ -64,7 +63,7 @@ def all_and_print(
         plan, some = measure(request, command)
         plans.append(plan)
         finished += some
-        found += [(_row(rows, places, one), one) for one in some]
+        found += [(row_of(rows, places, one.planned), one) for one in some]
     ui.note(f"measured: {duration(time.monotonic() - began)}")
     if as_json:
         print_json(finished)
@@ -75,12 +74,6 @@ def all_and_print(
     for plan, (_, rows) in zip(plans, requests(table.rows, places, common), strict=True):
         print_ends(console, plan, [f for row, f in found if row in rows])
     return exit_code(finished)
-
-
-def _row(rows: Sequence[Row], places: Mapping[str, Path], finished: Finished) -> Row:
-    planned = finished.planned
-    defence = planned.defence.name if planned.defence is not None else NO_DEFENCE
-    return row_of(rows, places, planned.subject.base.folder, defence)
 
 
 def _print_picture(found: Sequence[tuple[Row, Finished]], subject: str) -> None:

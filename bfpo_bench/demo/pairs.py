@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import Any
 
 from bfpo_bench.demo.corpus import Request, taught_requests
 from bfpo_bench.demo.templates import data, held_out, ordered, questions
@@ -51,7 +52,7 @@ def segmented(pairs: Sequence[Pair], *, benign: bool) -> list[Pair]:
     return [
         replace(
             pair,
-            chosen_segments=_rewarded(pair.chosen, benign or bool(pair.chosen_safe)),
+            chosen_segments=_rewarded(pair.chosen, bool(pair.chosen_safe)),
             rejected_segments=_rewarded(pair.rejected, not benign and bool(pair.rejected_safe)),
         )
         for pair in pairs
@@ -60,6 +61,20 @@ def segmented(pairs: Sequence[Pair], *, benign: bool) -> list[Pair]:
 
 def _rewarded(response: str, right: bool) -> tuple[Segment, ...]:
     return tuple(Segment(sentence, 1.0 if right else -1.0) for sentence in cut(response))
+
+
+def levelled(pair: Pair) -> list[dict[str, Any]]:
+    """Both responses as rows with levels, 0 or 1: of helpfulness by the pair's order, of safety by its
+    labels."""
+    sides = ((pair.chosen, 1, pair.chosen_safe), (pair.rejected, 0, pair.rejected_safe))
+    return [
+        {
+            "messages": [*pair.prompt, {"role": "assistant", "content": response}],
+            "helpfulness_level": helpful,
+            "safety_level": int(bool(safe)),
+        }
+        for response, helpful, safe in sides
+    ]
 
 
 def _safety_pair(request: Request) -> Pair:

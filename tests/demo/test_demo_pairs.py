@@ -8,7 +8,13 @@ from itertools import product
 import pytest
 
 from bfpo_bench.demo import corpus
-from bfpo_bench.demo.pairs import HARMFUL_PER_ACT, helpfulness_pairs, safety_pairs
+from bfpo_bench.demo.pairs import (
+    HARMFUL_PER_ACT,
+    helpfulness_pairs,
+    levelled,
+    safety_pairs,
+    segmented,
+)
 from bfpo_bench.demo.templates import data, fills, held_out, questions
 from bfpo_bench.judges.refusal.rules import label
 from bfpo_bench.training.pairs import Pair
@@ -125,3 +131,33 @@ def test_the_same_pairs_come_out_each_time_with_two_different_responses_and_no_o
     assert len({(prompt(p), p.chosen, p.rejected) for p in pairs}) == len(pairs)
     assert not [p for p in pairs if p.chosen == p.rejected]
     assert not [p for p in pairs if "{" in prompt(p) + p.chosen + p.rejected]
+
+
+def test_sentences_are_rewarded_where_their_response_is_right() -> None:
+    """To a harmful request the safe responses are right, to a benign one the better of the two; a refusal
+    with its reason has two sentences, which are the whole of it."""
+    for pair in segmented(safety_pairs(), benign=False):
+        for text, safe, found in (
+            (pair.chosen, pair.chosen_safe, pair.chosen_segments),
+            (pair.rejected, pair.rejected_safe, pair.rejected_segments),
+        ):
+            assert found is not None
+            assert "".join(segment.text for segment in found) == text
+            assert {segment.reward for segment in found} == {1.0 if safe else -1.0}
+    benign = segmented(helpfulness_pairs(), benign=True)
+    rewards = {
+        (pair.chosen_segments[0].reward, pair.rejected_segments[0].reward)
+        for pair in benign
+        if pair.chosen_segments and pair.rejected_segments
+    }
+    assert rewards == {(1.0, -1.0)}
+    assert any(len(pair.rejected_segments or ()) == 2 for pair in benign)
+
+
+def test_responses_have_the_levels_of_their_pair() -> None:
+    """An unsafe answer that is the better one has levels 1,0, and the refusal beside it 0,1."""
+    pair = next(p for p in safety_pairs() if (p.chosen_safe, p.rejected_safe) == (False, True))
+    one, other = levelled(pair)
+    assert (one["helpfulness_level"], one["safety_level"]) == (1, 0)
+    assert (other["helpfulness_level"], other["safety_level"]) == (0, 1)
+    assert one["messages"] == [*pair.prompt, {"role": "assistant", "content": pair.chosen}]

@@ -92,6 +92,13 @@ def test_every_point_has_one_mark_near_its_place_and_lines_fit_80_columns(
     assert all(line.isascii() for line in lines)
 
 
+def test_after_nine_come_letters() -> None:
+    lines = drawn(*[Point("x", 3.0 * n, 50) for n in range(11)])
+    assert [line[2] for line in lines[-11:]] == list("123456789AB")
+    row = rows(lines)[axis([50.0], 17).cell(50)]
+    assert "".join(c for c in row if c not in "x ") == "123456789AB"
+
+
 @pytest.mark.parametrize("value", [0.0, 100.0])
 def test_the_ends_of_the_scale_are_on_the_plot(value: float) -> None:
     plot = rows(drawn(Point("end", value, value)))

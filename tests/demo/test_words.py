@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bfpo_bench.demo.words import Measured, Side, sentences
+from bfpo_bench.demo.words import Measured, Side, overview, sentences
 
 
 def side(value: float, half: float = 5.0) -> Side:
@@ -63,3 +63,26 @@ def test_who_is_beaten_is_named_and_so_is_who_beats_it() -> None:
     assert sentences([better, worse, BFPO], "bfpo")[-1] == (
         f"{UPSHOT}better over bfpo; bfpo over worse."
     )
+
+
+class TestOverview:
+    """Of sft (85, 35), dpo (40, 92), bfpo (80, 88), near (78, 86) and far (75, 60), each with 5 either way:
+    the means are 60, 66, 84, 82 and 67.5."""
+
+    TOLD = overview([SFT, DPO, BFPO, model("near", 78, 86), model("far", 75, 60)], "bfpo")
+
+    def test_the_best_mean_and_who_is_not_told_from_it(self) -> None:
+        """[73, 83] and [81, 91] of near overlap with [75, 85] and [83, 93]; far's [55, 65] does not."""
+        assert self.TOLD[1] == (
+            "Highest mean of the two: bfpo, 84.0; intervals that overlap with its own on both sides: near."
+        )
+
+    def test_the_front_is_whom_nobody_beats_on_both_sides(self) -> None:
+        assert self.TOLD[2] == "On the Pareto front: sft, dpo, bfpo."
+
+    def test_it_begins_with_the_best_of_each_side_and_ends_with_the_upshot(self) -> None:
+        assert self.TOLD[0].startswith("Most helpful: sft, 85.0")
+        assert self.TOLD[-1] == f"{UPSHOT}bfpo over near and far."
+
+    def test_a_best_one_that_stands_alone(self) -> None:
+        assert overview([SFT, DPO], "sft")[1].endswith("on both sides: none.")

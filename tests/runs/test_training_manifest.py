@@ -33,6 +33,7 @@ WHOLE: dict[str, Any] = {
     "policy": {"name": "helpful-only", "flipped": 0, "dropped": {}},
     "mixture": [{"group": "explicit", "rows": 9, "taken": 4, "asked": 0.04, "came_out": 0.04}],
     "levels": None,
+    "experts": None,
     "changed": {"prompt cut": 3},
     "data_sha256": SHA,
     "parameters": {"trained": 10, "all": 90},

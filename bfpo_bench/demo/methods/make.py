@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from bfpo_bench.demo import model
 from bfpo_bench.demo.compare import Comparison, OneBar
-from bfpo_bench.demo.methods.models import Bias, Made, Patched, Sum, Trained
-from bfpo_bench.demo.methods.places import places, recipe, segmented_files
+from bfpo_bench.demo.methods.models import Bias, Conditioned, Made, Patched, Sum, Trained
+from bfpo_bench.demo.methods.places import own_files, places, recipe
 from bfpo_bench.demo.pairs import helpfulness_pairs, safety_pairs
 from bfpo_bench.progress import Progress
 
@@ -44,12 +44,6 @@ def make_all(
     return found
 
 
-def are_made(cache: Path, comparison: Comparison, made: Sequence[Made]) -> bool:
-    """Whether all of them are in the cache already."""
-    found = places(cache.resolve(), comparison, made)
-    return all(_is_there(entry, found) for entry in made)
-
-
 def _is_there(entry: Made, found: Mapping[str, Path]) -> bool:
     from bfpo_bench.runs.training_manifest import TrainingManifest
 
@@ -65,7 +59,7 @@ def _make(
     command: Sequence[str],
     ui: Ui,
 ) -> None:
-    if isinstance(entry, Trained):
+    if isinstance(entry, Trained | Conditioned):
         _train(entry, found, comparison, command, ui)
     elif isinstance(entry, Sum):
         _sum(entry, found, ui)
@@ -76,20 +70,20 @@ def _make(
 
 
 def _train(
-    entry: Trained,
+    entry: Trained | Conditioned,
     found: Mapping[str, Path],
     comparison: Comparison,
     command: Sequence[str],
     ui: Ui,
 ) -> None:
-    from bfpo_bench.training.data.jsonl import write_pairs
+    from bfpo_bench.runs.jsonl import write_atomically
     from bfpo_bench.training.train import train
 
     output = found[entry.name]
-    if entry.segments:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        for name, pairs in segmented_files().items():
-            write_pairs(output.parent / name, pairs)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    for name, rows in own_files(entry).items():
+        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        write_atomically(output.parent / name, "".join(lines))
     train(recipe(entry, output, comparison, found), command, ui)
 
 

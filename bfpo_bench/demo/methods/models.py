@@ -9,16 +9,35 @@ from bfpo_bench.demo.compare import SFT, Method
 
 @dataclass(frozen=True)
 class Trained(Method):
-    """A model trained from `start`, which is its reference too. `margin` is the model that the margin of
-    arXiv 2310.03708 comes from; with `segments` AMA (arXiv 2502.11555) masks by the corpus's rewards."""
+    """A model trained from `start`, which is its reference too. `margin` is the model that an objective's
+    margin comes from; with `segments` AMA (arXiv 2502.11555) masks by the corpus's rewards. `experts` are
+    the adapters, of safety and of helpfulness, of which MidPO (arXiv 2506.02460) trains a router; with
+    `lora` the model is such an adapter."""
 
     start: str = SFT
     margin: str | None = None
     segments: bool = False
+    lora: bool = False
+    experts: tuple[str, str] | None = None
 
     @property
     def needs(self) -> tuple[str, ...]:
-        return (self.start,) if self.margin is None else (self.start, self.margin)
+        margin = (self.margin,) if self.margin is not None else ()
+        return (self.start, *margin, *(self.experts or ()))
+
+
+@dataclass(frozen=True)
+class Conditioned:
+    """A model that has learnt both responses of every pair, each under its levels of helpfulness and of
+    safety (arXiv 2404.01295), from `start`."""
+
+    name: str
+    learning_rate: float
+    start: str = SFT
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return (self.start,)
 
 
 @dataclass(frozen=True)
@@ -66,5 +85,5 @@ class Bias:
         return (self.model, self.reference)
 
 
-Made = Trained | Sum | Patched | Bias
+Made = Trained | Conditioned | Sum | Patched | Bias
 """`needs` names what must be there before: one of the five of `demo --compare`, or an entry before it."""

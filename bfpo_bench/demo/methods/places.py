@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bfpo_bench.demo import compare
-from bfpo_bench.demo.compare import HELPFULNESS, SAFETY, Comparison, folder_name
-from bfpo_bench.demo.methods.models import Bias, Made, Trained
-from bfpo_bench.demo.pairs import helpfulness_pairs, safety_pairs, segmented
+from bfpo_bench.demo.compare import HELPFULNESS, SAFETY, Comparison, Method, folder_name
+from bfpo_bench.demo.methods.models import Bias, Conditioned, Made, Trained
+from bfpo_bench.demo.pairs import helpfulness_pairs, levelled, safety_pairs, segmented
+from bfpo_bench.training.data.jsonl import record
 from bfpo_bench.training.pairs import Pair
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 # Raise it when the code changes what is made: it is part of the folders' names
 CODE_VERSION = 1
-BIAS = "bias.safetensors"
+BIAS, LEVELLED = "bias.safetensors", "levelled.jsonl"
 
 
 def places(cache: Path, comparison: Comparison, made: Sequence[Made]) -> dict[str, Path]:
@@ -41,42 +42,80 @@ def _identity(
     entry: Made, cache: Path, comparison: Comparison, found: Mapping[str, Path]
 ) -> list[Any]:
     from_cache = {name: folder.relative_to(cache) for name, folder in found.items()}
-    if not isinstance(entry, Trained):
+    if not isinstance(entry, Trained | Conditioned):
         return [asdict(entry), [str(from_cache[name]) for name in entry.needs]]
-    pairs = segmented_files() if entry.segments else {}
     told = recipe(entry, Path(entry.name), comparison, from_cache)
-    return [told.dump(), {name: [p.dump() for p in some] for name, some in pairs.items()}]
+    return [told.dump(), own_files(entry)]
 
 
 def recipe(
-    entry: Trained, output: Path, comparison: Comparison, found: Mapping[str, Path]
+    entry: Trained | Conditioned, output: Path, comparison: Comparison, found: Mapping[str, Path]
 ) -> Recipe:
     """The recipe that makes `entry` of `found`, with its result in `output`: as `demo --compare` has it
     for a method of its own, but for what the entry says."""
-    from bfpo_bench.training.objective import resolve_objective
     from bfpo_bench.training.recipe import Recipe
 
-    shared = found[compare.SFT].parent
-    values = compare.recipe_values(entry, shared, comparison)
+    if isinstance(entry, Conditioned):
+        return Recipe.model_validate(_conditioned(entry, output, comparison, found))
+    values = compare.recipe_values(entry, found[compare.SFT].parent, comparison)
     values |= {"model": str(found[entry.start]), "output": str(output)}
     if entry.margin is not None:
         values["margin"] = {"model": str(found[entry.margin]), "beta": entry.objective["beta"]}
     if entry.segments:
         values["ama"] = {}
         values["data"] = [d | {"path": str(output.parent / _name(d))} for d in values["data"]]
-    arguments = {key: value for key, value in entry.objective.items() if key != "name"}
-    if not resolve_objective(entry.objective["name"], arguments).needs_reference:
+    if entry.lora:
+        values["lora"] = {"r": 16, "lora_alpha": 32, "target_modules": ["down_proj"]}
+    if entry.experts is not None:
+        safety, helpfulness = (str(found[name]) for name in entry.experts)
+        values["experts"] = {"safety": safety, "helpfulness": helpfulness}
+    if not _needs_reference(entry):
         del values["reference_cache"]
     return Recipe.model_validate(values)
+
+
+def _needs_reference(entry: Trained) -> bool:
+    from bfpo_bench.training.objective import resolve_objective
+
+    arguments = {key: value for key, value in entry.objective.items() if key != "name"}
+    return resolve_objective(entry.objective["name"], arguments).needs_reference
+
+
+def _conditioned(
+    entry: Conditioned, output: Path, comparison: Comparison, found: Mapping[str, Path]
+) -> dict[str, Any]:
+    """As many responses a step as the pairs of the others hold."""
+    like = Method(entry.name, {}, entry.learning_rate, "mixed")
+    values = compare.recipe_values(like, found[compare.SFT].parent, comparison)
+    for key in ("policy", "objective", "reference_cache", "max_prompt_length"):
+        del values[key]
+    training = values["training"] | {"per_device_train_batch_size": 4 * comparison.pairs}
+    return values | {
+        "stage": "sft",
+        "model": str(found[entry.start]),
+        "output": str(output),
+        "data": [{"source": "jsonl", "path": str(output.parent / LEVELLED)}],
+        "levels": 2,
+        "training": training,
+    }
 
 
 def _name(data: Mapping[str, Any]) -> str:
     return Path(data["path"]).name
 
 
-def segmented_files() -> dict[str, list[Pair]]:
-    """File -> the corpus's pairs with the rewards of their segments."""
-    return {
+def own_files(entry: Trained | Conditioned) -> dict[str, list[dict[str, Any]]]:
+    """File -> the rows that the training of `entry` needs beside the pairs that all are trained on."""
+    if isinstance(entry, Conditioned):
+        return {LEVELLED: [row for pair in _pairs() for row in levelled(pair)]}
+    if not entry.segments:
+        return {}
+    found = {
         SAFETY: segmented(safety_pairs(), benign=False),
         HELPFULNESS: segmented(helpfulness_pairs(), benign=True),
     }
+    return {name: [record(pair) for pair in pairs] for name, pairs in found.items()}
+
+
+def _pairs() -> list[Pair]:
+    return [*safety_pairs(), *helpfulness_pairs()]

@@ -6,12 +6,14 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
+from small_corpus import small_corpus
 
 from bfpo_bench.demo.compare import Comparison
 from bfpo_bench.demo.methods.listed import LEFT_OUT, MADE, ROWS, vector
-from bfpo_bench.demo.methods.models import Bias, Patched, Sum, Trained
+from bfpo_bench.demo.methods.models import Bias, Conditioned, Patched, Sum, Trained
 from bfpo_bench.demo.methods.places import places, recipe
-from bfpo_bench.demo.methods.rows import Row, requests, row_of
+from bfpo_bench.demo.methods.rows import Row, requests
 from bfpo_bench.demo.pairs import safety_pairs
 from bfpo_bench.training.fdc.groups import group_of
 from bfpo_bench.training.recipe import load_recipe
@@ -22,7 +24,7 @@ METHODS = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
 
 def test_every_method_of_the_page_has_a_row_or_a_reason() -> None:
     headings = set(re.findall(r"^## (.*)$", METHODS, re.MULTILINE)) - {"All in one table"}
-    assert {row.section for row in ROWS} - {None} == headings
+    assert {row.section for row in ROWS} - {None} == headings - set(LEFT_OUT)
     for reason in LEFT_OUT.values():
         assert reason in METHODS
 
@@ -51,17 +53,23 @@ def test_nothing_is_made_for_no_row() -> None:
         wanted |= set(entry.needs)
 
 
-TRAINED = [entry for entry in MADE if isinstance(entry, Trained)]
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Path]]:
+    """A cache folder, and where everything lies in it."""
+    folder = tmp_path_factory.mktemp("cache")
+    return folder, places(folder, Comparison(), MADE)
+
+
+TRAINED = [entry for entry in MADE if isinstance(entry, Trained | Conditioned)]
 
 
 @pytest.mark.parametrize("entry", TRAINED, ids=lambda entry: str(entry.name))
-def test_the_recipes_are_ones_that_train_takes(entry: Trained, tmp_path: Path) -> None:
+def test_the_recipes_are_ones_that_train_takes(
+    entry: Trained | Conditioned, cache: tuple[Path, dict[str, Path]], tmp_path: Path
+) -> None:
     """Written down and read back as a user would: nothing in them is refused. All have the steps of
-    `demo --compare` of as many pairs."""
-    import yaml
-
-    comparison = Comparison()
-    found = places(tmp_path, comparison, MADE)
+    `demo --compare`, of as many pairs or of as many responses."""
+    comparison, found = Comparison(), cache[1]
     made = recipe(entry, found[entry.name], comparison, found)
     file = tmp_path / "recipe.yaml"
     file.write_text(yaml.safe_dump(made.dump()))
@@ -72,10 +80,13 @@ def test_the_recipes_are_ones_that_train_takes(entry: Trained, tmp_path: Path) -
     assert load_recipe(str(file)) == made
     assert made.model == str(found[entry.start])
     assert made.training.max_steps == comparison.steps
-    pairs = made.training.per_device_train_batch_size * (2 if made.buffer else 1)
-    assert pairs == 2 * comparison.pairs
+    responses = 1 if isinstance(entry, Conditioned) else 4 if made.buffer else 2
+    assert made.training.per_device_train_batch_size * responses == 4 * comparison.pairs
     assert made.training.learning_rate == entry.learning_rate
-    assert (made.ama is not None) == entry.segments
+    if isinstance(entry, Trained):
+        assert (made.ama is not None) == entry.segments
+        assert (made.lora is not None) == entry.lora
+        assert (made.experts is not None) == (entry.experts is not None)
 
 
 def test_a_preference_vector_adds_each_plus_and_takes_its_minus_away() -> None:
@@ -90,15 +101,17 @@ def test_a_preference_vector_adds_each_plus_and_takes_its_minus_away() -> None:
     }
 
 
-def test_a_place_changes_with_what_it_follows_from_and_with_nothing_else() -> None:
+def test_a_place_changes_with_what_it_follows_from_and_with_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Another learning rate of a patch: another patch and another patched model, and the same rest."""
+    small_corpus(monkeypatch)
     slower = [Trained("a", {"name": "sft"}, 1e-4, "harmful"), Trained("b", {"name": "sft"}, 1e-4)]
     faster = [Trained("a", {"name": "sft"}, 1e-3, "harmful"), slower[1]]
     after = [Patched("p", "a", "b"), Sum("s", ("sft", "b"), (0.5, 0.5)), Bias("t", "a")]
     one, other = (places(Path(), Comparison(), [*m, *after]) for m in (slower, faster))
     assert {name for name in one if one[name] != other[name]} == {"a", "p", "t"}
     assert len(set(one.values())) == len(one)
-    assert {p.name for name, p in one.items() if name not in ("t",)} == set(one) - {"t"}
 
 
 class TestRequests:
@@ -108,27 +121,27 @@ class TestRequests:
         Row("a", defence="instruction"),
         Row("b"),
         Row("a", defence="exemplars"),
+        Row("b", levels="0,1"),
+        Row("b", levels="1,1"),
     )
     PLACES = {"a": Path("x/a"), "b": Path("x/b"), "t": Path("x/t")}  # noqa: RUF012
 
     def test_one_command_a_way_to_measure(self) -> None:
         found = requests(self.ROWS, self.PLACES, {"suite": "bfpo-demo", "engine": "null"})
-        told = [(r.models, r.bias, r.defences) for r, _ in found]
+        told = [(r.models, r.bias, r.defences, r.levels) for r, _ in found]
         assert told == [
-            (("x/a", "x/b"), None, ()),
-            (("x/b",), Path("x/t"), ()),
-            (("x/a",), None, ("instruction", "exemplars")),
+            (("x/a", "x/b"), None, (), ()),
+            (("x/b",), Path("x/t"), (), ()),
+            (("x/a",), None, ("instruction", "exemplars"), ()),
+            (("x/b",), None, (), ("0,1", "1,1")),
         ]
         assert {r.suite for r, _ in found} == {"bfpo-demo"}
 
-    def test_what_was_measured_finds_its_row(self) -> None:
-        bare, biased, defended = (rows for _, rows in requests(self.ROWS, self.PLACES, {}))
-        assert row_of(bare, self.PLACES, Path("x/b"), "none").name == "b"
-        assert row_of(biased, self.PLACES, Path("x/b"), "none").name == "b + t"
-        assert row_of(defended, self.PLACES, Path("x/a"), "exemplars").name == "a + exemplars"
-
-    def test_every_row_of_the_table_is_asked_for_once(self) -> None:
-        found = places(Path(), Comparison(), MADE)
-        asked = requests(ROWS, found, {})
-        assert sum(len(r.models) * max(1, len(r.defences)) for r, _ in asked) == len(ROWS)
+    def test_every_row_of_the_table_is_asked_for_once(
+        self, cache: tuple[Path, dict[str, Path]]
+    ) -> None:
+        asked = requests(ROWS, cache[1], {})
+        assert sum(
+            len(r.models) * max(1, len(r.defences) + len(r.levels)) for r, _ in asked
+        ) == len(ROWS)
         assert {row for _, rows in asked for row in rows} == set(ROWS)

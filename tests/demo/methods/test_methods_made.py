@@ -26,13 +26,21 @@ from bfpo_bench.progress import Progress, Report
 from bfpo_bench.runs.training_manifest import TrainingManifest, read_training_manifest
 
 BY_NAME = {entry.name: entry for entry in MADE}
-KEPT = ("ama-bfpo", "safety-patch", "over-safety-patch", "safe-patching")
+KEPT = (
+    *("ama-bfpo", "safety-patch", "over-safety-patch", "safe-patching"),
+    "control-tokens",
+)
 HALF = Sum("half", (SFT, "ama-bfpo"), (0.5, 0.5))
 BIAS = Bias("tsdi", "ama-bfpo", positions=2, prompts=4)
 SMALL = Table(
     comparison=Comparison(methods=(), supervised=TINY, steps=2, pairs=2),
     made=(*(BY_NAME[name] for name in KEPT), HALF, BIAS),
-    rows=(Row(SFT), Row("half", bias="tsdi"), Row(SFT, defence="instruction")),
+    rows=(
+        Row(SFT),
+        Row("half", bias="tsdi"),
+        Row(SFT, defence="instruction"),
+        Row("control-tokens", levels="1,0"),
+    ),
 )
 COMMAND = ["bfpo-bench", "demo", "--all"]
 
@@ -88,13 +96,18 @@ def manifest(folder: Path) -> TrainingManifest:
 
 
 def test_each_row_is_in_the_leaderboard(made: tuple[Path, str, int]) -> None:
-    """The bare model and the defended one share a key; decoding with a bias has another."""
+    """The bare, the defended and the levelled one share a key; decoding with a bias has another."""
     table = read_leaderboard(made[0] / "b.csv")
     assert made[2] == 0
     names = [re.sub("[0-9a-f]{8}", "#", name) for name in table["model"]]
-    assert names == ["sft@#", "half@# (bias #)", "sft@# + instruction"]
+    assert names == [
+        "sft@#",
+        "half@# (bias #)",
+        "sft@# + instruction",
+        "control-tokens@# + levels 1,0",
+    ]
     keys = list(table["comparability_key"])
-    assert keys[0] == keys[2] != keys[1]
+    assert keys[0] == keys[2] == keys[3] != keys[1]
     assert not table["partial"].any()
     assert list(table["training"])[1].startswith("merge of sft@")
 
@@ -104,12 +117,17 @@ def test_it_prints_the_table_the_plane_and_what_it_says(made: tuple[Path, str, i
     heads = ["bfpo-demo@1, comparability key", "harmless (percent)", "Most helpful: "]
     places = [next(i for i, line in enumerate(lines) if line.startswith(h)) for h in heads]
     assert places == sorted(places)
-    for row in ("  1 sft ", "  2 half + tsdi ", "  3 sft + instruction "):
+    for row in (
+        "  1 sft ",
+        "  2 half + tsdi ",
+        "  3 sft + instruction ",
+        "  4 control-tokens + levels 1,0",
+    ):
         assert sum(line.startswith(row) for line in lines) == 1, row
     # A row of another comparability key is drawn, and is ranked with no other
     told = made[1][made[1].index("Most helpful: ") :]
     assert "tsdi" not in told[: told.index("run: ")]
-    assert sum(line.startswith("run: runs/") for line in lines) == 3
+    assert sum(line.startswith("run: runs/") for line in lines) == 4
 
 
 def test_segments_reach_the_training(made: tuple[Path, str, int]) -> None:

@@ -28,6 +28,7 @@ from bfpo_bench.engines.base import (
 from bfpo_bench.engines.select import load_engine
 from bfpo_bench.engines.server import look
 from bfpo_bench.engines.server.engine import ServerEngine
+from bfpo_bench.engines.server.needs import ABOVE_ITS_OWN
 from bfpo_bench.errors import UserError
 
 HELLO = GenerationRequest((), 5, messages=({"role": "user", "content": "hello"},))
@@ -242,7 +243,7 @@ class TestGenerate:
             assert len(server.generated) == before + 1
         assert found[0] == Failure(
             f"it needs 513 tokens and the server {server.url} takes 512: start it with "
-            "--max-model-len 513",
+            f"--max-model-len 513{ABOVE_ITS_OWN}",
             fault=True,
         )
         assert isinstance(found[1], Generation)
