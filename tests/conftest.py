@@ -7,6 +7,7 @@ import atexit
 import os
 import runpy
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,6 +64,21 @@ def stages_here() -> Iterator[None]:
 
     with faults.stages_here():
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _network_as_before() -> Iterator[None]:
+    """A command goes offline for all of its process, which in here the tests after it share."""
+    yield
+    variables = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")
+    for name in ("huggingface_hub.constants", "datasets.config"):
+        for variable in variables:
+            if hasattr(module := sys.modules.get(name), variable):
+                setattr(module, variable, _HUB is None)
+    for variable in variables:
+        os.environ.pop(variable, None)
+    if _HUB is None:
+        os.environ["HF_HUB_OFFLINE"] = "1"
 
 
 LONGEST = (

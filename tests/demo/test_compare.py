@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from faults import stages_here
 from safetensors.torch import load_file
 from small_corpus import TINY, small_corpus
-from stages_here import stages_here
 
 from bfpo_bench.cli.demo_compare import compare_and_print
 from bfpo_bench.demo import compare
@@ -51,7 +51,7 @@ class Watching:
 
 @pytest.fixture(scope="module", autouse=True)
 def few() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
+    with stages_here(), pytest.MonkeyPatch.context() as patch:
         small_corpus(patch)
         yield
 
@@ -61,12 +61,11 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, int]:
     """Everything from an empty cache: the folder that holds cache, runs and leaderboard; what was
     printed; the exit code."""
     folder = tmp_path_factory.mktemp("compare")
-    with pytest.MonkeyPatch.context() as patch:
+    with stages_here(), pytest.MonkeyPatch.context() as patch:
         patch.setenv("BFPO_BENCH_CACHE", str(folder / "cache"))
         patch.setenv("HF_HUB_OFFLINE", "1")
         patch.setenv("COLUMNS", "80")
         patch.chdir(folder)
-        stages_here(patch)
         with redirect_stdout(io.StringIO()) as printed:
             code = compare_and_print("auto", Path("runs"), None, COMMAND, SMALL)
     return folder, printed.getvalue(), code

@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from faults import stages_here
 from safetensors.torch import load_file
 from small_corpus import TINY, small_corpus
-from stages_here import stages_here
 
 from bfpo_bench.cli.demo_all import all_and_print
 from bfpo_bench.demo.compare import SFT, Comparison
@@ -71,13 +71,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str, 
     """Everything from an empty cache: the folder that holds cache, runs and leaderboard; what was
     printed; the exit code. The corpus stays small as long as it is in use."""
     folder = tmp_path_factory.mktemp("all")
-    with pytest.MonkeyPatch.context() as patch:
+    with stages_here(), pytest.MonkeyPatch.context() as patch:
         small_corpus(patch)
         patch.setenv("BFPO_BENCH_CACHE", str(folder / "cache"))
         patch.setenv("HF_HUB_OFFLINE", "1")
         patch.setenv("COLUMNS", "80")
         patch.chdir(folder)
-        stages_here(patch)
         with redirect_stdout(io.StringIO()) as printed:
             code = all_and_print("auto", Path("runs"), Path("b.csv"), COMMAND, small())
         yield folder, printed.getvalue(), code
