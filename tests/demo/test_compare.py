@@ -51,7 +51,7 @@ class Watching:
 
 @pytest.fixture(scope="module", autouse=True)
 def few() -> Iterator[None]:
-    with stages_here(), pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         small_corpus(patch)
         yield
 
