@@ -94,7 +94,7 @@ ENTRIES = {
     "methods": Entry(
         "methods",
         "",
-        "--steps 1 --repeats 1 --pairs 1 --hidden 64 --layers 1 --prompts 4 --new-tokens 4 --only ipo",
+        "--steps 1 --repeats 1 --pairs 1 --hidden 64 --layers 1 --prompts 4 --new-tokens 4 --only control-tokens",
         ("trl",),
     ),
     "contamination": Entry(

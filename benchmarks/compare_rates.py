@@ -25,7 +25,7 @@ from bfpo_bench.demo.compare import METHODS, Comparison, Method, ensure_models
 from bfpo_bench.demo.corpus import TAUGHT_PER_TEMPLATE
 from bfpo_bench.demo.methods.listed import MADE, ROWS, vector
 from bfpo_bench.demo.methods.make import make_all
-from bfpo_bench.demo.methods.models import Conditioned, Made, Patched, Trained
+from bfpo_bench.demo.methods.models import Conditioned, Iterated, Made, Patched, Trained
 from bfpo_bench.demo.templates import data, fills
 from bfpo_bench.engines.base import Generation, GenerationRequest
 from bfpo_bench.engines.select import load_engine
@@ -133,7 +133,9 @@ def added() -> list[str]:
     """The methods that `demo --all` adds and that have a setting to try."""
     rows = {row.model for row in ROWS}
     found = [
-        e.name for e in MADE if isinstance(e, Trained | Conditioned | Patched) and e.name in rows
+        e.name
+        for e in MADE
+        if isinstance(e, Trained | Conditioned | Iterated | Patched) and e.name in rows
     ]
     return [*found, VECTOR]
 
@@ -151,7 +153,7 @@ def with_setting(name: str, setting: float) -> list[Made]:
     return needed(
         [
             replace(e, learning_rate=setting)
-            if isinstance(e, Trained | Conditioned) and e.name in changed
+            if isinstance(e, Trained | Conditioned | Iterated) and e.name in changed
             else e
             for e in MADE
         ],

@@ -333,14 +333,15 @@ def test_what_a_bias_costs(model: str, tmp_path: Path, capsys: pytest.CaptureFix
 class TestMethods:
     OPTIONS = ("--steps", "1", "--pairs", "1", "--hidden", "64", "--layers", "1", "--only", "ipo")
 
+    @pytest.mark.parametrize("name", [methods.DPO, "control-tokens"])
     def test_one_side_is_trained_and_timed(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """In this process, where the script takes one for each side."""
+        """Of either stage. In this process, where the script takes one for each side."""
         small_corpus(monkeypatch)
-        options = methods.options_of([*self.OPTIONS, "--cache", str(tmp_path)])
+        options = methods.options_of([*self.OPTIONS, "--only", name, "--cache", str(tmp_path)])
         methods.prepare(options, tmp_path)
-        found = methods.entry_made(options, methods.DPO)
+        found = methods.entry_made(options, name)
         assert found["step_seconds"] > 0
         assert found["tokens_per_second"] > 0
         assert found["peak_mib"] > 100

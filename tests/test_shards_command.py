@@ -9,16 +9,19 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from bench import REFUSER, STORIES, bench, environment, killed, start
+from bench import HEAD64, REFUSER, STORIES, bench, environment, killed, start
 from commands import Said, command
+from near_ties import NEAR, gaps
 from pages import ROOT, File, parse_file
 from rule_judges import asked, rule_folder
 
 from bfpo_bench import merge_shards
+from bfpo_bench.runs.folder import RunFolder
 from bfpo_bench.stages.process import StageCrash
 
 pytestmark = pytest.mark.usefixtures("stages_here")
@@ -444,6 +447,48 @@ class TestFaults:
         text = (shards_of(tmp_path)[0] / "manifest.json").read_text()
         assert "secret" not in text
         assert '"judge_url": "http://127.0.0.1:9/v1"' in text
+
+
+class TestOfAModel:
+    """Answers that a model gave: another batch is another order of sums."""
+
+    ASKED = (
+        *("run", "--engine", "transformers", "--model", HEAD64, "--limit", "12"),
+        *("--tasks", "bfpo_advbench,bfpo_ethics_justice", "--max-new-tokens", "24"),
+    )
+
+    def test_they_are_the_whole_runs_but_for_near_ties(self, hub: str, tmp_path: Path) -> None:
+        """Every answer is the same, or parts where two tokens are as likely; log-probabilities agree to
+        1e-3, and so do scores where none parts."""
+        ok(command(*self.ASKED, "--out", "whole", cwd=tmp_path))
+        for number in range(1, COUNT + 1):
+            ok(command(*self.ASKED, "--shard", f"{number}/{COUNT}", cwd=tmp_path))
+        shards = sorted(map(str, tmp_path.glob("runs/*.shard-*")))
+        ok(command("runs", "merge", *shards, "--out", "merged", cwd=tmp_path))
+        [one], [two] = ((tmp_path / name).iterdir() for name in ("whole", "merged"))
+        answers, others = ({r.key: r for r in RunFolder(f).responses()} for f in (one, two))
+        assert answers.keys() == others.keys()
+        assert len(answers) == 12
+        parted = gaps(HEAD64, answers, others)
+        assert all(gap < NEAR for gap in parted.values()), parted
+        known, scored = ({s.key: s for s in RunFolder(f).likelihoods()} for f in (one, two))
+        assert known.keys() == scored.keys()
+        assert scored
+        for key, found in scored.items():
+            assert found.logprob == pytest.approx(known[key].logprob, abs=1e-3)
+        if not parted:
+            assert (one / "scores.json").read_bytes() == (two / "scores.json").read_bytes()
+
+    def test_an_answer_of_another_run_is_no_near_tie(self, hub: str, tmp_path: Path) -> None:
+        """What the test above would say of two answers that were mixed up."""
+        ok(command(*self.ASKED, "--out", "whole", cwd=tmp_path))
+        [run] = (tmp_path / "whole").iterdir()
+        answers = {r.key: r for r in RunFolder(run).responses()}
+        first, second = list(answers)[:2]
+        mixed = answers | {first: replace(answers[first], response=answers[second].response)}
+        [(key, gap)] = gaps(HEAD64, mixed, answers).items()
+        assert key == first
+        assert gap > NEAR
 
 
 class TestProcesses:

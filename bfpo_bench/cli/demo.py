@@ -38,9 +38,20 @@ def demo(
     import shutil
     import sys
 
+    from bfpo_bench.errors import UserError
+
     # The demo must not wait for a hub that it does not need
     os.environ["HF_HUB_OFFLINE"] = "1"
     command = ["bfpo-bench", *sys.argv[1:]]
+    if all_ and compare:
+        raise UserError(
+            "--all has the models of --compare in its table as well: give one of the two."
+        )
+    if engine == "server":
+        raise UserError(
+            "The demo makes its own models, which no server has yet: leave --engine out, or give auto, "
+            "vllm or transformers."
+        )
     if all_:
         from bfpo_bench.cli.demo_all import all_and_print
 

@@ -21,11 +21,13 @@ from bfpo_bench.demo.methods.rows import Row, requests, row_of
 from bfpo_bench.demo.scatter import Point, scatter
 from bfpo_bench.demo.words import Measured, overview
 from bfpo_bench.engines.select import check_engine
+from bfpo_bench.errors import UserError
 from bfpo_bench.pipeline import Finished
 from bfpo_bench.plan import Plan
 from bfpo_bench.runs.folder import check_writable
 
 _WIDTH = 79
+_ENGINES = ("auto", "transformers", "null")
 
 
 def all_and_print(
@@ -43,6 +45,11 @@ def all_and_print(
     """
     check_installed()
     check_engine(engine)
+    if engine not in _ENGINES:
+        raise UserError(
+            f"--engine {engine} cannot serve every row of `demo --all` (a MidPO router is transformers' "
+            "alone): leave --engine out."
+        )
     check_writable(out)
     ui, table, cache = RichUi(), table or Table(), default_cache()
     began = time.monotonic()

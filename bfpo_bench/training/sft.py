@@ -64,6 +64,12 @@ class GuardedSFTTrainer(Guarded, SFTTrainer):
         self.cells = cells or {}
         self.parameters = count_parameters(self.model)
 
+    @property
+    def tokens_seen(self) -> int | None:
+        """Of the conversations that were trained on, prompts included, as TRL's logs have it."""
+        told = [logs["num_tokens"] for logs in self.state.log_history if "num_tokens" in logs]
+        return int(told[-1]) if told else None
+
     def _send_telemetry(self) -> None:
         """Nothing about a training leaves the machine."""
 

@@ -104,6 +104,7 @@ def stages_here() -> Iterator[None]:
     import bfpo_bench.merge_shards
     import bfpo_bench.pipeline
     import bfpo_bench.training.redteam.given
+    import bfpo_bench.training.stage
 
     modules = (
         bfpo_bench.assess,
@@ -111,6 +112,7 @@ def stages_here() -> Iterator[None]:
         bfpo_bench.merge_shards,
         bfpo_bench.pipeline,
         bfpo_bench.training.redteam.given,
+        bfpo_bench.training.stage,
     )
     with pytest.MonkeyPatch.context() as patch:
         for module in modules:

@@ -68,6 +68,19 @@ def test_selective_training_changes_what_it_should(tmp_path: Path) -> None:
     assert changed == {n for n in before if "down_proj" in n}
 
 
+def test_tokens_are_counted_without_padding(tmp_path: Path) -> None:
+    """One epoch of all eight conversations, of different lengths, two at a time: each token once."""
+    whole = sum(
+        len(tokenizer().apply_chat_template(messages, tokenize=True, return_dict=False))
+        for messages in conversations(8)
+    )
+    more = {"num_train_epochs": 1, "max_steps": -1, "per_device_train_batch_size": 2}
+    one = trainer(tiny_model(), tmp_path, packing=False, **more)
+    assert one.tokens_seen is None
+    one.train()
+    assert one.tokens_seen == whole
+
+
 def test_a_loss_that_is_no_number_stops_it(tmp_path: Path) -> None:
     model = tiny_model()
     one = trainer(model, tmp_path, packing=False)

@@ -6,7 +6,15 @@ from dataclasses import dataclass, field
 
 from bfpo_bench.demo import compare
 from bfpo_bench.demo.compare import SFT, Comparison
-from bfpo_bench.demo.methods.models import Bias, Conditioned, Made, Patched, Sum, Trained
+from bfpo_bench.demo.methods.models import (
+    Bias,
+    Conditioned,
+    Iterated,
+    Made,
+    Patched,
+    Sum,
+    Trained,
+)
 from bfpo_bench.demo.methods.rows import Row
 from bfpo_bench.names import DEFENCES
 
@@ -67,6 +75,7 @@ MADE: tuple[Made, ...] = (
         experts=("safety-expert", "helpfulness-expert"),
     ),
     Conditioned("control-tokens", 1e-4),
+    Iterated("iterated", DPO, 1e-4, "safe-first"),
     Sum("rewarded-soup", ("dpo-helpful-only", "dpo-safety-only"), (0.5, 0.5)),
     vector(0.5),
     Patched("safe-patching", "safety-patch", "over-safety-patch"),
@@ -88,16 +97,14 @@ ROWS: tuple[Row, ...] = (
     Row("midpo", section="MidPO (arXiv 2506.02460)"),
     Row("preference-vector", section="Preference Vector (arXiv 2504.20106)"),
     Row("safe-patching", section="SafePatching (arXiv 2405.13820)"),
+    Row("iterated", section="Iterative alignment (arXiv 2512.04210)"),
 )
 
 
 LEFT_OUT = {
     "FDC": "FDC has no row: none of the corpus's harmful requests is of the group *explicit*.",
     "exemplars": "`exemplars` has no row: its 437 tokens leave too little of the model's context of 512.",
-    "Iterative alignment (arXiv 2512.04210)": (
-        "Iterative alignment has no row: it makes its own pairs, from judged answers, in place of these."
-    ),
-    "Trade-off sweep": "The sweep is no method of its own, and has none either.",
+    "Trade-off sweep": "The sweep has none either: it is no method of its own.",
 }
 """Methods without a row -> the sentence of docs/methods.md that says why."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,9 +11,19 @@ from typing import TYPE_CHECKING
 
 from bfpo_bench.demo import model
 from bfpo_bench.demo.compare import Comparison, OneBar
-from bfpo_bench.demo.methods.models import Bias, Conditioned, Made, Patched, Sum, Trained
-from bfpo_bench.demo.methods.places import own_files, places, recipe
+from bfpo_bench.demo.kept import kept
+from bfpo_bench.demo.methods.models import (
+    Bias,
+    Conditioned,
+    Iterated,
+    Made,
+    Patched,
+    Sum,
+    Trained,
+)
+from bfpo_bench.demo.methods.places import PROMPTS, Learnt, own_files, places, recipe
 from bfpo_bench.demo.pairs import helpfulness_pairs, safety_pairs
+from bfpo_bench.errors import UserError
 from bfpo_bench.progress import Progress
 
 if TYPE_CHECKING:
@@ -29,8 +40,8 @@ def make_all(
 ) -> dict[str, Path]:
     """Name -> folder of each of `made`, and of the models of `comparison`, which are in the cache already.
 
-    What is there stays; a training that was killed goes on from its last checkpoint, and anything else
-    begins anew. Raises UserError where the cache cannot be written.
+    What is there stays; a training that was killed goes on from its last checkpoint, rounds where they
+    were, and anything else begins anew. Raises UserError where the cache cannot be written.
     """
     found = places(cache.resolve(), comparison, made)
     for number, entry in enumerate(made, 1):
@@ -59,7 +70,9 @@ def _make(
     command: Sequence[str],
     ui: Ui,
 ) -> None:
-    if isinstance(entry, Trained | Conditioned):
+    if isinstance(entry, Iterated):
+        _iterate(entry, found, comparison, command, ui)
+    elif isinstance(entry, Trained | Conditioned):
         _train(entry, found, comparison, command, ui)
     elif isinstance(entry, Sum):
         _sum(entry, found, ui)
@@ -76,15 +89,59 @@ def _train(
     command: Sequence[str],
     ui: Ui,
 ) -> None:
-    from bfpo_bench.runs.jsonl import write_atomically
     from bfpo_bench.training.train import train
 
     output = found[entry.name]
-    output.parent.mkdir(parents=True, exist_ok=True)
+    _write_files(entry, output.parent)
+    train(recipe(entry, output, comparison, found), command, ui)
+
+
+def _iterate(
+    entry: Iterated,
+    found: Mapping[str, Path],
+    comparison: Comparison,
+    command: Sequence[str],
+    ui: Ui,
+) -> None:
+    """Raises UserError where a round yields no pairs, or the world failed in one."""
+    from bfpo_bench.iterate.acts import Acts, Broken
+    from bfpo_bench.iterate.asked import Asked
+    from bfpo_bench.iterate.loop import iterate
+
+    output = found[entry.name]
+    _write_files(entry, output.parent)
+    asked = Asked(
+        recipe=recipe(entry, output, comparison, found),
+        rounds=entry.rounds,
+        prompts=output.parent / PROMPTS,
+        out=output.parent / "rounds" / entry.name,
+        temperature=entry.temperature,
+        max_new_tokens=entry.max_new_tokens,
+        suite="bfpo-demo",
+        engine="transformers",
+        runs=output.parent / "runs",
+        leaderboard=output.parent / "rounds.csv",
+    )
+    try:
+        state = iterate(asked, Acts(asked, command, ui), ui)
+    except Broken as broken:
+        raise UserError(f"{entry.name}: {broken}; give the same command again.") from broken
+    assert state.best is not None
+    model = state.best.model
+
+    def copy(place: Path) -> None:
+        shutil.copytree(model, place, dirs_exist_ok=True)
+
+    kept(output, copy)
+
+
+def _write_files(entry: Learnt, folder: Path) -> None:
+    from bfpo_bench.runs.jsonl import write_atomically
+
+    folder.mkdir(parents=True, exist_ok=True)
     for name, rows in own_files(entry).items():
         lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        write_atomically(output.parent / name, "".join(lines))
-    train(recipe(entry, output, comparison, found), command, ui)
+        write_atomically(folder / name, "".join(lines))
 
 
 def _sum(entry: Sum, found: Mapping[str, Path], ui: Ui) -> None:

@@ -41,6 +41,23 @@ class Conditioned:
 
 
 @dataclass(frozen=True)
+class Iterated(Method):
+    """A model trained from `start` in `rounds`, which share the steps: each on pairs of the last model's
+    own answers, as the embedded judges order them, to `prompts` prompts of the pairs that all others are
+    trained on. The last one that held the gate."""
+
+    start: str = SFT
+    rounds: int = 2
+    prompts: int = 600
+    temperature: float = 1.0
+    max_new_tokens: int = 48
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return (self.start,)
+
+
+@dataclass(frozen=True)
 class Sum:
     """A model whose weights are those of `models`, each times its own of `weights`."""
 
@@ -85,5 +102,5 @@ class Bias:
         return (self.model, self.reference)
 
 
-Made = Trained | Conditioned | Sum | Patched | Bias
+Made = Trained | Conditioned | Iterated | Sum | Patched | Bias
 """`needs` names what must be there before: one of the five of `demo --compare`, or an entry before it."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bfpo_bench.demo import compare
 from bfpo_bench.demo.compare import HELPFULNESS, SAFETY, Comparison, Method, folder_name
-from bfpo_bench.demo.methods.models import Bias, Conditioned, Made, Trained
+from bfpo_bench.demo.methods.models import Bias, Conditioned, Iterated, Made, Trained
 from bfpo_bench.demo.pairs import helpfulness_pairs, levelled, safety_pairs, segmented
 from bfpo_bench.training.data.jsonl import record
 from bfpo_bench.training.pairs import Pair
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 # Raise it when the code changes what is made: it is part of the folders' names
 CODE_VERSION = 1
-BIAS, LEVELLED = "bias.safetensors", "levelled.jsonl"
+BIAS, LEVELLED, PROMPTS = "bias.safetensors", "levelled.jsonl", "prompts.jsonl"
+Learnt = Trained | Conditioned | Iterated
 
 
 def places(cache: Path, comparison: Comparison, made: Sequence[Made]) -> dict[str, Path]:
@@ -42,23 +43,28 @@ def _identity(
     entry: Made, cache: Path, comparison: Comparison, found: Mapping[str, Path]
 ) -> list[Any]:
     from_cache = {name: folder.relative_to(cache) for name, folder in found.items()}
-    if not isinstance(entry, Trained | Conditioned):
+    if not isinstance(entry, Learnt):
         return [asdict(entry), [str(from_cache[name]) for name in entry.needs]]
     told = recipe(entry, Path(entry.name), comparison, from_cache)
-    return [told.dump(), own_files(entry)]
+    more = [asdict(entry)] if isinstance(entry, Iterated) else []
+    return [told.dump(), own_files(entry), *more]
 
 
 def recipe(
-    entry: Trained | Conditioned, output: Path, comparison: Comparison, found: Mapping[str, Path]
+    entry: Learnt, output: Path, comparison: Comparison, found: Mapping[str, Path]
 ) -> Recipe:
     """The recipe that makes `entry` of `found`, with its result in `output`: as `demo --compare` has it
-    for a method of its own, but for what the entry says."""
+    for a method of its own, but for what the entry says. Of what is made in rounds, that of each."""
     from bfpo_bench.training.recipe import Recipe
 
     if isinstance(entry, Conditioned):
         return Recipe.model_validate(_conditioned(entry, output, comparison, found))
     values = compare.recipe_values(entry, found[compare.SFT].parent, comparison)
     values |= {"model": str(found[entry.start]), "output": str(output)}
+    if isinstance(entry, Iterated):
+        values["training"] |= {"max_steps": comparison.steps // entry.rounds}
+        del values["reference_cache"]
+        return Recipe.model_validate(values)
     if entry.margin is not None:
         values["margin"] = {"model": str(found[entry.margin]), "beta": entry.objective["beta"]}
     if entry.segments:
@@ -104,8 +110,10 @@ def _name(data: Mapping[str, Any]) -> str:
     return Path(data["path"]).name
 
 
-def own_files(entry: Trained | Conditioned) -> dict[str, list[dict[str, Any]]]:
+def own_files(entry: Learnt) -> dict[str, list[dict[str, Any]]]:
     """File -> the rows that the training of `entry` needs beside the pairs that all are trained on."""
+    if isinstance(entry, Iterated):
+        return {PROMPTS: _prompts(entry.prompts)}
     if isinstance(entry, Conditioned):
         return {LEVELLED: [row for pair in _pairs() for row in levelled(pair)]}
     if not entry.segments:
@@ -115,6 +123,16 @@ def own_files(entry: Trained | Conditioned) -> dict[str, list[dict[str, Any]]]:
         HELPFULNESS: segmented(helpfulness_pairs(), benign=True),
     }
     return {name: [record(pair) for pair in pairs] for name, pairs in found.items()}
+
+
+def _prompts(count: int) -> list[dict[str, Any]]:
+    """So many of the pairs' own, half of them harmful, from the whole length of both lists."""
+    found: list[dict[str, Any]] = []
+    for pairs, harmful in ((safety_pairs(), True), (helpfulness_pairs(), False)):
+        texts = list(dict.fromkeys(pair.prompt[-1]["content"] for pair in pairs))
+        every = max(1, len(texts) // (count // 2))
+        found += [{"prompt": text, "harmful": harmful} for text in texts[::every][: count // 2]]
+    return found
 
 
 def _pairs() -> list[Pair]:

@@ -11,8 +11,8 @@ from small_corpus import small_corpus
 
 from bfpo_bench.demo.compare import Comparison
 from bfpo_bench.demo.methods.listed import LEFT_OUT, MADE, ROWS, vector
-from bfpo_bench.demo.methods.models import Bias, Conditioned, Patched, Sum, Trained
-from bfpo_bench.demo.methods.places import places, recipe
+from bfpo_bench.demo.methods.models import Bias, Conditioned, Iterated, Patched, Sum, Trained
+from bfpo_bench.demo.methods.places import Learnt, places, recipe
 from bfpo_bench.demo.methods.rows import Row, requests
 from bfpo_bench.demo.pairs import safety_pairs
 from bfpo_bench.training.fdc.groups import group_of
@@ -60,12 +60,12 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Pat
     return folder, places(folder, Comparison(), MADE)
 
 
-TRAINED = [entry for entry in MADE if isinstance(entry, Trained | Conditioned)]
+TRAINED = [entry for entry in MADE if isinstance(entry, Learnt)]
 
 
 @pytest.mark.parametrize("entry", TRAINED, ids=lambda entry: str(entry.name))
 def test_the_recipes_are_ones_that_train_takes(
-    entry: Trained | Conditioned, cache: tuple[Path, dict[str, Path]], tmp_path: Path
+    entry: Learnt, cache: tuple[Path, dict[str, Path]], tmp_path: Path
 ) -> None:
     """Written down and read back as a user would: nothing in them is refused. All have the steps of
     `demo --compare`, of as many pairs or of as many responses."""
@@ -79,7 +79,8 @@ def test_the_recipes_are_ones_that_train_takes(
         spec.path.write_text("")
     assert load_recipe(str(file)) == made
     assert made.model == str(found[entry.start])
-    assert made.training.max_steps == comparison.steps
+    rounds = entry.rounds if isinstance(entry, Iterated) else 1
+    assert made.training.max_steps == comparison.steps // rounds
     responses = 1 if isinstance(entry, Conditioned) else 4 if made.buffer else 2
     assert made.training.per_device_train_batch_size * responses == 4 * comparison.pairs
     assert made.training.learning_rate == entry.learning_rate

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from commands import command
 from faults import stages_here
 from safetensors.torch import load_file
 from small_corpus import TINY, small_corpus
@@ -18,7 +19,7 @@ from bfpo_bench.cli.demo_all import all_and_print
 from bfpo_bench.demo.compare import SFT, Comparison
 from bfpo_bench.demo.methods.listed import MADE, Table
 from bfpo_bench.demo.methods.make import make_all
-from bfpo_bench.demo.methods.models import Bias, Made, Sum, Trained
+from bfpo_bench.demo.methods.models import Bias, Iterated, Made, Sum, Trained
 from bfpo_bench.demo.methods.places import places
 from bfpo_bench.demo.methods.rows import Row
 from bfpo_bench.leaderboard.rows import read_leaderboard
@@ -176,5 +177,23 @@ def test_what_was_stopped_goes_on(made: tuple[Path, str, int]) -> None:
 
 
 def test_all_kinds_are_among_these() -> None:
-    assert {type(entry) for entry in SMALL.made} == {type(entry) for entry in MADE}
+    """What is made in rounds is in test_methods_iterated.py."""
+    assert {type(entry) for entry in SMALL.made} == {type(entry) for entry in MADE} - {Iterated}
     assert any(isinstance(entry, Trained) and entry.segments for entry in SMALL.made)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--all --engine vllm", "--engine vllm cannot serve every row of `demo --all`"),
+        ("--all --compare", "give one of the two"),
+        ("--engine server", "The demo makes its own models, which no server has yet"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_made(
+    words: str, said: str, tmp_path: Path
+) -> None:
+    told = command("demo", *words.split(), cwd=tmp_path, cache=tmp_path / "cache")
+    assert told.code == 2
+    assert said in told.error
+    assert list(tmp_path.iterdir()) == []
