@@ -27,11 +27,11 @@ def gaps(
         return {}
     folder = resolve_subject(model).base.materialise()
     tokenizer, loaded = load_tokenizer(folder), AutoModelForCausalLM.from_pretrained(folder)
-    found = {}
+    found, chat = {}, bool(tokenizer.chat_template)
     for key in different:
         pairs = zip(ones[key].response, others[key].response, strict=False)
         common = len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
-        ids = list(render(tokenizer, ones[key].messages, True).tokens)
+        ids = list(render(tokenizer, ones[key].messages, chat).tokens)
         found[key] = _least_gap(loaded, tokenizer, ids, common)
     return found
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from scripted import Quiet
 from small_corpus import small_corpus
 from two_minds import in_this_process, two_minds
 
@@ -18,6 +17,7 @@ from bfpo_bench.demo.methods.models import Iterated
 from bfpo_bench.demo.methods.places import own_files, places
 from bfpo_bench.errors import UserError
 from bfpo_bench.runs.training_manifest import TrainingManifest, read_training_manifest
+from bfpo_bench.training.show import Silent
 
 SMALL = Comparison(methods=(), steps=4, pairs=2)
 [LISTED] = (entry for entry in MADE if isinstance(entry, Iterated))
@@ -34,7 +34,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def make(cache: Path, entry: Iterated = ENTRY) -> Path:
-    return make_all(cache, COMMAND, Quiet(), SMALL, [entry])[entry.name]
+    return make_all(cache, COMMAND, Silent(), SMALL, [entry])[entry.name]
 
 
 def begun(cache: Path, doubt: float) -> Path:
