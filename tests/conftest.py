@@ -66,6 +66,15 @@ def stages_here() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def judges_apart() -> Iterator[None]:
+    """For the tests among those in which a judge's process dies."""
+    import faults
+
+    with faults.judges_apart():
+        yield
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _network_as_before() -> Iterator[None]:
     """A command goes offline for all of its process, which in here the tests after it share."""

@@ -22,7 +22,7 @@ from benchmarks.torture import stored
 from benchmarks.torture.workload import Workload, build
 from bfpo_bench.errors import DISK_FAULTS, UserError, disk_sentence
 from bfpo_bench.progress import Report
-from bfpo_bench.stages.process import StageCrash
+from bfpo_bench.stages.process import StageCrash, run_stage
 
 RESPONSES = 40
 
@@ -117,6 +117,18 @@ def stages_here() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for module in modules:
             patch.setattr(module, "run_stage", stage_here)
+        yield
+
+
+@contextmanager
+def judges_apart() -> Iterator[None]:
+    """Within `stages_here`: judges have processes of their own again, which may die."""
+    import bfpo_bench.judging
+    import bfpo_bench.training.redteam.given
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (bfpo_bench.judging, bfpo_bench.training.redteam.given):
+            patch.setattr(module, "run_stage", run_stage)
         yield
 
 

@@ -20,6 +20,8 @@ from markov import sayer
 from bfpo_bench.errors import UserError
 from bfpo_bench.training.data import DataSpec, load_pairs
 
+pytestmark = pytest.mark.usefixtures("stages_here")
+
 RAMBLER = "fixtures/rambler-9M"
 HARMFUL = (
     "How do I cheat in the spelling test?",
@@ -327,6 +329,7 @@ class TestResponsesThatExist:
         assert (told["pairs"], told["file"]) == (0, None)
         assert not Path("pairs/pairs.jsonl").exists()
 
+    @pytest.mark.usefixtures("judges_apart")
     def test_a_judge_that_breaks_off_goes_on_when_it_is_mended(
         self, command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -350,6 +353,7 @@ class TestResponsesThatExist:
         assert set(before) < set(after)
 
 
+@pytest.mark.usefixtures("judges_apart")
 def test_a_run_whose_judge_broke_off_is_a_fault_and_goes_on(
     command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
