@@ -123,11 +123,13 @@ def stages_here() -> Iterator[None]:
 @contextmanager
 def judges_apart() -> Iterator[None]:
     """Within `stages_here`: judges have processes of their own again, which may die."""
+    import bfpo_bench.assess
     import bfpo_bench.judging
     import bfpo_bench.training.redteam.given
 
+    modules = (bfpo_bench.assess, bfpo_bench.judging, bfpo_bench.training.redteam.given)
     with pytest.MonkeyPatch.context() as patch:
-        for module in (bfpo_bench.judging, bfpo_bench.training.redteam.given):
+        for module in modules:
             patch.setattr(module, "run_stage", run_stage)
         yield
 
