@@ -75,7 +75,7 @@ MADE: tuple[Made, ...] = (
         experts=("safety-expert", "helpfulness-expert"),
     ),
     Conditioned("control-tokens", 1e-4),
-    Iterated("iterated", DPO, 1e-4, "safe-first"),
+    Iterated("iterated", DPO, 3e-5, "safe-first"),
     Sum("rewarded-soup", ("dpo-helpful-only", "dpo-safety-only"), (0.5, 0.5)),
     vector(0.5),
     Patched("safe-patching", "safety-patch", "over-safety-patch"),
