@@ -13,9 +13,14 @@ AS_SERVED = "as served"
 
 def hosted_subject(name: str, servers: Sequence[str]) -> Subject:
     """The subject without files that `servers` know as `name`. Where they are is no part of who it
-    is: a run may go on at another address."""
+    is: a run may go on at another address.
+
+    Its own name says how it was asked: a model of that name that is asked by its files is put
+    through another template, and has a row of its own.
+    """
+    shown = f"{name} ({AS_SERVED})"
     identity = ModelIdentity(
-        name=name, weights=AS_SERVED, adapter=None, tokenizer=AS_SERVED, chat_template=AS_SERVED
+        name=shown, weights=AS_SERVED, adapter=None, tokenizer=AS_SERVED, chat_template=AS_SERVED
     )
     base = Source(name, None, None, ())
-    return Subject(name, base, None, {}, identity, servers=tuple(servers))
+    return Subject(shown, base, None, {}, identity, servers=tuple(servers))
