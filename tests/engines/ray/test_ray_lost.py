@@ -11,6 +11,7 @@ import pytest
 from bfpo_bench.engines.base import Failure
 from bfpo_bench.engines.ray import core as room
 from bfpo_bench.engines.ray.core import Model, RayCore
+from bfpo_bench.engines.ray.raised import explained
 from bfpo_bench.engines.ray.room import Node, Shape
 from bfpo_bench.engines.vllm_core import Ask
 
@@ -22,12 +23,13 @@ COUNT = 40
 @dataclass(frozen=True)
 class Pass:
     """One pipeline: it is handed so many blocks, of whose requests it answers so many; then it ends, or
-    `dies`. A node is `lost` during it."""
+    `dies`. A node is `lost` during it. Under the last request that it is handed Ray's stage `raises`."""
 
     blocks: int = COUNT
     answers: int = COUNT
     dies: bool = False
     lost: bool = False
+    raises: str = ""
 
 
 class Feed:
@@ -74,6 +76,8 @@ class Scripted(RayCore):
             handed += feed.ledger.take(feed.rows)
         for number, ask in handed[: told.answers]:
             yield {"number": number, "answer": str(ask.key), "__inference_error__": ""}
+        if told.raises:
+            yield {"number": handed[-1][0], "__inference_error__": told.raises}
         if told.lost:
             self._cluster.alive.pop()  # type: ignore[attr-defined]
         if told.dies:
@@ -123,10 +127,60 @@ def test_asked_alone_it_is_the_requests_fault_unless_a_node_died(
     assert failure.fault is lost
 
 
+def test_what_vllm_refuses_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One pipeline is enough for forty requests, of which the last is refused for good."""
+    found = dict(stream(monkeypatch, Pass(10, 39, raises="VLLMValidationError: too long\nat all")))
+    assert found.pop(39) == Failure("vLLM refuses it: VLLMValidationError: too long")
+    assert not [answer for answer in found.values() if isinstance(answer, Failure)]
+
+
+def test_what_else_is_raised_need_not_be_the_requests_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A disk that was full for a while, say: the second pipeline has an answer."""
+    first = Pass(10, 39, raises="OSError: no space left")
+    assert answered(stream(monkeypatch, first, Pass(1, 1))) == list(range(COUNT))
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [
+        (
+            "OSError: no space left",
+            Failure(
+                "its worker fails, also when it is asked alone: OSError: no space left", fault=True
+            ),
+        ),
+        (
+            "EngineGenerateError: ",
+            Failure("its worker dies of it or vLLM breaks, also when it is asked alone"),
+        ),
+    ],
+)
+def test_raised_also_alone(raised: str, expected: Failure, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three times; what is not vLLM's own word is a fault, so that the same command asks again."""
+    found = dict(
+        stream(
+            monkeypatch,
+            *(Pass(10, 39, raises=raised), Pass(1, 0, raises=raised), Pass(1, 0, raises=raised)),
+        )
+    )
+    assert found[39] == expected
+    assert sum(isinstance(answer, Failure) for answer in found.values()) == 1
+
+
+def test_where_nothing_is_answered_the_error_says_what_was_raised(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    nothing = Pass(10, 0, raises="OSError: no space left")
+    with pytest.raises(RuntimeError, match=r"answer one request \(OSError: no space left\)"):
+        list(stream(monkeypatch, nothing, nothing, Pass(COUNT, 0, raises="OSError: no space left")))
+
+
 def test_an_error_that_names_a_package_is_no_model_that_vllm_cannot_load() -> None:
     error = ray.exceptions.RayTaskError(
         "read",
         'File "/usr/lib/python3/json/__init__.py", line 346\nValueError: no',
         ValueError("no"),
     )
-    assert room._explained(error, "folder") is error
+    assert explained(error, "folder") is error

@@ -305,7 +305,9 @@ class TestLedger:
         assert found is not None
         assert found.key == 3
         assert ledger.answered(3) is None, "a second answer is dropped"
-        assert [ask.key for ask in ledger.close()] == [0, 1, 2, 4]
+        assert {number: ask.key for number, ask in ledger.close().items()} == {
+            number: number for number in (0, 1, 2, 4)
+        }
 
     def test_no_more_than_the_window(self) -> None:
         """Rows 0-3 are in, and a window of 4 is full; the answer to row 0 makes room."""
