@@ -388,6 +388,17 @@ class TestRows:
         uncomputed = row | {"prompt_logprobs": [None, None, place(0, 0.0, 0), place(7, -0.25, 1)]}
         with pytest.raises(KeyError):
             generated(uncomputed)
+        # Without a rank nobody knows whether greedy decoding gives the token
+        unranked = row | {
+            "prompt_logprobs": [
+                None,
+                None,
+                place(7, -3.0, 2),
+                {"7": {"logprob": -0.25, "rank": None}},
+            ]
+        }
+        with pytest.raises(ValueError, match="no rank"):
+            generated(unranked)
 
     def test_after_classifying(self) -> None:
         told = classified({"number": 1, "embeddings": [0.1, -2.5]})
