@@ -8,20 +8,18 @@ import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import psutil
 
-from bfpo_bench.engines.ray.check import check_joinable
+from bfpo_bench.engines.ray.check import check_joinable, in_time
 from bfpo_bench.engines.ray.room import Node
 from bfpo_bench.errors import UserError, first_line
 
-CONNECT_SECONDS = 25.0
-LOOK_SECONDS = 120.0
-"""How long a node may take to start a process that looks at what is installed there."""
+CONNECT_SECONDS = 20.0
+"""To join, once something like Ray has answered: with `check.REACH_SECONDS` a command that cannot join
+a cluster has ended within half a minute."""
 
 _FOLDERS = "bfpo-ray-"
 STORE_BYTES = 512 * 2**20
@@ -133,9 +131,10 @@ def clear_left(place: Path = Path("/tmp")) -> None:
 
 
 def _join(address: str) -> None:
-    def join() -> None:
-        import ray
+    # A busy machine takes seconds for this, which are not the cluster's
+    import ray
 
+    def join() -> None:
         ray.init(address=address, logging_level=logging.WARNING)
 
     try:
@@ -150,22 +149,3 @@ def _join(address: str) -> None:
             f"The Ray cluster at --ray-address {address} cannot be joined from this machine "
             f"({first_line(error)}): start this on one of its nodes, with its Ray and Python."
         ) from error
-
-
-def in_time(call: Callable[[], None], seconds: float) -> None:
-    """Raises what `call` raises, and TimeoutError where it does not end: its thread is left then."""
-    raised: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            call()
-        except BaseException as error:
-            raised.append(error)
-
-    thread = Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if thread.is_alive():
-        raise TimeoutError
-    if raised:
-        raise raised[0]

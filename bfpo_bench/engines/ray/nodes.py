@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bfpo_bench.engines.ray.cluster import LOOK_SECONDS
 from bfpo_bench.engines.ray.room import Node, Shape
 from bfpo_bench.errors import UserError, first_line
+from bfpo_bench.progress import ALOUD
 
 PACKAGES = ("ray", "torch", "vllm")
+
+SAY_SECONDS = 10.0
+LOOK_SECONDS = 120.0
+"""How long a node may take to start its first process. It is there, or Ray would not count it among
+those that live: on a busy machine, or from a slow disk, the imports alone take a minute."""
+
+aloud = logging.getLogger(ALOUD)
 
 
 @dataclass(frozen=True)
@@ -36,7 +44,7 @@ def look(host: str, folders: Sequence[str]) -> Seen:
 
 
 def look_at(nodes: Sequence[Node], shape: Shape, folders: Sequence[str]) -> list[Seen]:
-    """All nodes where a worker could be.
+    """All nodes where a worker could be. Those that take longer than SAY_SECONDS are named aloud.
 
     Raises UserError for one that cannot be looked at in LOOK_SECONDS.
     """
@@ -52,11 +60,18 @@ def look_at(nodes: Sequence[Node], shape: Shape, folders: Sequence[str]) -> list
         .remote(node.host, tuple(folders))
         for node in able
     ]
+
+    def slow(seconds: float) -> str:
+        _, waiting = ray.wait(asked, num_returns=len(asked), timeout=seconds)
+        return ", ".join(n.host for n, one in zip(able, asked, strict=True) if one in waiting)
+
+    if hosts := slow(SAY_SECONDS):
+        aloud.warning("waiting for the Ray cluster's %s to start a process", hosts)
     try:
-        return list(ray.get(asked, timeout=LOOK_SECONDS))
+        return list(ray.get(asked, timeout=LOOK_SECONDS - SAY_SECONDS))
     except ray.exceptions.GetTimeoutError as error:
         raise UserError(
-            f"A node of the Ray cluster starts no process within {LOOK_SECONDS:.0f} s: see `ray "
+            f"The Ray cluster's {slow(0)} starts no process within {LOOK_SECONDS:.0f} s: see `ray "
             "status`."
         ) from error
     except ray.exceptions.RayError as error:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -120,6 +120,15 @@ class TestWhatIsAsked:
                 check_ray({}, Remote(ray_address=f"127.0.0.1:{port}"))
 
     def test_an_address_is_for_this_engine(self) -> None:
+    def test_a_host_that_takes_its_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """One deadline for all of it: here a byte comes now and then, and no greeting is ever whole."""
+        monkeypatch.setattr(check, "REACH_SECONDS", 0.2)
+        ended = Event()
+        monkeypatch.setattr(check, "_greet", lambda *_: ended.wait(60))
+        with pytest.raises(UserError, match=r"answers at --ray-address head:6379 \(no reply\)"):
+            check_ray({}, Remote(ray_address="head:6379"))
+        ended.set()
+
         check_ray_asked("vllm", {}, None)
         with pytest.raises(UserError, match="--ray-address head:6379 is for --engine ray"):
             check_ray_asked("vllm", {}, "head:6379")
