@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bench import HEAD64
+from commands import command
+from serving import need_vllm
 
 from bfpo_bench.engines.base import Failure, Remote
 from bfpo_bench.engines.ray.check import check_ray
@@ -151,6 +154,19 @@ def test_workers_that_all_die_at_once(cluster: Cluster, tmp_path: Path) -> None:
 
 def test_the_address_of_a_cluster(nodes: Any) -> None:
     check_ray({}, Remote(ray_address=nodes.address))
+
+
+def test_a_cluster_without_the_asked_resources(nodes: Any, hub: str, tmp_path: Path) -> None:
+    """By the command, whose first stage joins the cluster."""
+    need_vllm()
+    words = ("--engine", "ray", "--ray-address", nodes.address, "--engine-arg", "workers=99")
+    shown = command("run", *words, "--model", HEAD64, "--limit", "2", cwd=tmp_path)
+    assert (shown.code, shown.error) == (
+        2,
+        "error: The Ray cluster has 2 CPUs on 3 nodes, and 99 workers of 1 need 99: give --engine-arg "
+        "workers=2 or add nodes.",
+    )
+    assert [path.name for path in tmp_path.glob("runs/*/logs/*")] == ["join.log"]
 
 
 def test_a_node_that_is_lost(cluster: Cluster, nodes: Any, tmp_path: Path) -> None:

@@ -17,12 +17,13 @@ from typing import Any
 import pytest
 from bench import HEAD64
 from commands import command
+from faults import stages_here
 from hypothesis import given
 from hypothesis import strategies as st
 from judge_server import JudgeServer, Sent
 
 from bfpo_bench.engines.base import Remote
-from bfpo_bench.engines.ray import check
+from bfpo_bench.engines.ray import check, setting
 from bfpo_bench.engines.ray.check import (
     check_ray,
     check_ray_asked,
@@ -119,7 +120,6 @@ class TestWhatIsAsked:
             with pytest.raises(UserError, match=f"answers at .*:{port} .no reply"):
                 check_ray({}, Remote(ray_address=f"127.0.0.1:{port}"))
 
-    def test_an_address_is_for_this_engine(self) -> None:
     def test_a_host_that_takes_its_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """One deadline for all of it: here a byte comes now and then, and no greeting is ever whole."""
         monkeypatch.setattr(check, "REACH_SECONDS", 0.2)
@@ -129,6 +129,7 @@ class TestWhatIsAsked:
             check_ray({}, Remote(ray_address="head:6379"))
         ended.set()
 
+    def test_an_address_is_for_this_engine(self) -> None:
         check_ray_asked("vllm", {}, None)
         with pytest.raises(UserError, match="--ray-address head:6379 is for --engine ray"):
             check_ray_asked("vllm", {}, "head:6379")
@@ -210,6 +211,40 @@ class TestThisMachine:
         assert check_ray({"workers": 99}, Remote()) == (
             "Ray is asked for 99 workers of 1 device each"
         )
+
+    def test_no_room_on_a_cluster_is_found_out_before_anything_is_loaded(
+        self, hub: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Neither weights nor data: the stage that would load them does not begin."""
+        joined = [Node("a", "10.0.0.1", 2, 0)]
+        left: list[bool] = []
+
+        class Joined:
+            def nodes(self) -> list[Node]:
+                return joined
+
+            def close(self) -> None:
+                left.append(True)
+
+        monkeypatch.setattr(setting.Cluster, "connect", lambda address: Joined())
+        monkeypatch.setattr(check, "check_joinable", lambda address: None)
+        monkeypatch.setattr(
+            "bfpo_bench.plan.choose_engine", lambda *_: EngineChoice("ray", "as asked")
+        )
+        monkeypatch.setattr(
+            "bfpo_bench.engines.subject.Subject.fetch", lambda *_, **__: pytest.fail("was fetched")
+        )
+        words = ("--engine", "ray", "--ray-address", "head:6379", "--engine-arg", "workers=3")
+        small = ("--model", HEAD64, "--tasks", "bfpo_xstest_safe", "--limit", "2")
+        with stages_here():
+            shown = command("run", *words, *small, cwd=tmp_path)
+        assert (shown.code, shown.error) == (
+            2,
+            "error: The Ray cluster has 2 CPUs on 1 node, and 3 workers of 1 need 3: give --engine-arg "
+            "workers=2 or add nodes.",
+        )
+        assert left == [True]
+        assert [path.name for path in tmp_path.glob("runs/*/logs/*")] == ["join.log"]
 
     @pytest.mark.long
     def test_it_is_what_a_ray_that_runs_has(self) -> None:
