@@ -14,6 +14,7 @@ import pytest
 from bench import REFUSER, STORIES
 from commands import Said, command
 from judge_server import HANGS, Asked, Sent, fails, sends
+from markov import sayer
 from openai_server import HOSTED, VLLM, OpenAIServer, Real
 
 from bfpo_bench.engines.server import endpoint, look
@@ -307,6 +308,15 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(endpoint, "READY_SECONDS", 0.2)
 
 
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A model of which nothing may be hashed."""
+    monkeypatch.setattr(
+        "bfpo_bench.engines.weights.content_hash", lambda _: pytest.fail("weights were hashed")
+    )
+    return sayer(tmp_path / "mine", "yes", template="{{ messages }}")
+
+
 @pytest.mark.usefixtures("hub")
 class TestRefused:
     def test_unreachable(self, tmp_path: Path) -> None:
@@ -337,6 +347,26 @@ class TestRefused:
             words = on(server.url, *named, *SMALL, model=STORIES)
             said = sentence(command("run", *words, cwd=tmp_path))
         assert f"reads {REFUSER} with another tokenizer than that of {STORIES} (at 'The'" in said
+
+    def test_no_weights_are_hashed_for_a_server_that_is_not_there(
+        self, folder: Path, tmp_path: Path
+    ) -> None:
+        """Nor where another model's run was finished, which would need no server. The hash of a large
+        folder takes minutes."""
+        (tmp_path / "runs" / "other-12345678").mkdir(parents=True)
+        (tmp_path / "runs" / "other-12345678" / "seals.json").write_text('{"respond": {}}')
+        words = on("http://127.0.0.1:9/v1", *SMALL, model=str(folder))
+        said = sentence(command("run", *words, cwd=tmp_path))
+        assert said.startswith("The server http://127.0.0.1:9/v1 cannot be reached (")
+
+    def test_no_weights_are_hashed_for_another_tokenizer(
+        self, folder: Path, tokenizer: Any, tmp_path: Path
+    ) -> None:
+        named = ("--engine-arg", f"served_model_name={REFUSER}")
+        with like_vllm(tokenizer) as server:
+            words = on(server.url, *named, *SMALL, model=str(folder))
+            said = sentence(command("run", *words, cwd=tmp_path))
+        assert f"reads {REFUSER} with another tokenizer than that of mine (" in said
 
     def test_an_expired_key(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("OPENAI_API_KEY", KEY)
