@@ -70,6 +70,12 @@ class Cluster:
 
         return [_node(told) for told in ray.nodes() if told["Alive"]]
 
+    def free(self, kind: str) -> float:
+        """How many of the living nodes' GPUs or CPUs nobody has taken."""
+        import ray
+
+        return float(ray.available_resources().get(kind, 0.0))
+
     def close(self) -> None:
         """Leave the cluster, and end it where it is our own; its actors for us end with this."""
         import ray

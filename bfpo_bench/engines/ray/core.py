@@ -25,6 +25,7 @@ from bfpo_bench.engines.ray.raised import (
 )
 from bfpo_bench.engines.ray.room import Shape, capacity
 from bfpo_bench.engines.vllm_core import Ask
+from bfpo_bench.progress import ALOUD
 
 BATCH = 16
 """Requests that come back together. Ray spends some 10 ms on each batch, a killed worker all of its."""
@@ -34,6 +35,10 @@ AT_ONCE = 512
 
 _LOOK_SECONDS = 30.0
 _STAGE = "vLLMEngineStage"
+_WAITS = (
+    "the Ray cluster has no free %s for a worker: it is waited for until others end their work there "
+    "(`ray status` shows what is taken)"
+)
 
 K = TypeVar("K")
 
@@ -41,6 +46,7 @@ Lost = list[tuple[Ask[K], str]]
 """Requests without an answer, each with what was raised under it, if it was told."""
 
 log = logging.getLogger(__name__)
+aloud = logging.getLogger(ALOUD)
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,7 @@ class RayCore:
     def __init__(self, cluster: Cluster, shape: Shape, model: Model) -> None:
         self._cluster, self._shape, self._model = cluster, shape, model
         self.asked_again = 0
+        self._begun = False
         _set_context()
 
     def stream(self, asks: Iterable[Ask[K]], count: int) -> Iterator[tuple[K, Any | Failure]]:
@@ -136,10 +143,13 @@ class RayCore:
         the pipeline before its time."""
         came, fault, raised = 0, None, dict[int, str]()
         shape = self._fitting()
+        # Of a later pipeline what is taken may be by workers of the last one
+        taken = not self._begun and self._cluster.free(shape.kind) < shape.each
+        self._begun = True
         ledger = Ledger(asks, 2 * shape.workers * pace.batch * pace.batches)
         feed = Feed(ledger, count, pace.batch)
         try:
-            for row in self._rows(self._pipeline(shape, pace)(feed.dataset())):
+            for row in self._rows(self._pipeline(shape, pace)(feed.dataset()), taken):
                 number, error = int(row["number"]), str(row.get("__inference_error__") or "")
                 if error and not is_refusal(error):
                     raised[number] = error
@@ -202,8 +212,9 @@ class RayCore:
         stage.map_batches_kwargs.update(max_restarts=-1, max_task_retries=0)
         return processor
 
-    def _rows(self, dataset: Any) -> Iterator[dict[str, Any]]:
-        """A block's rows when it is there.
+    def _rows(self, dataset: Any, taken: bool) -> Iterator[dict[str, Any]]:
+        """A block's rows when it is there. `taken`: there was no room for one worker at the beginning;
+        where there still is none after a while, that is said aloud.
 
         Raises RuntimeError when the cluster has lost all nodes that a worker fits on.
         """
@@ -225,7 +236,10 @@ class RayCore:
             try:
                 block = blocks.get(timeout=_LOOK_SECONDS)
             except Empty:
-                self._fitting()
+                shape = self._fitting()
+                if taken and self._cluster.free(shape.kind) < shape.each:
+                    aloud.warning(_WAITS, shape.kind)
+                taken = False
                 continue
             if block is None:
                 return

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from threading import Event
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from bfpo_bench.engines.base import Failure
@@ -14,6 +16,7 @@ from bfpo_bench.engines.ray.core import Model, RayCore
 from bfpo_bench.engines.ray.raised import explained
 from bfpo_bench.engines.ray.room import Node, Shape
 from bfpo_bench.engines.vllm_core import Ask
+from bfpo_bench.progress import ALOUD
 
 ray = pytest.importorskip("ray")
 
@@ -51,8 +54,13 @@ class Feed:
 class Cluster:
     def __init__(self) -> None:
         self.alive = ["a", "b"]
+        self.looks = 0
+
+    def free(self, kind: str) -> float:
+        return 4.0
 
     def nodes(self) -> list[Node]:
+        self.looks += 1
         return [Node(name, "10.0.0.1", 2, 0) for name in self.alive]
 
     def rejoin(self) -> None:
@@ -69,7 +77,7 @@ class Scripted(RayCore):
     def _pipeline(self, shape: Shape, pace: Any) -> Any:
         return lambda feed: feed
 
-    def _rows(self, feed: Any) -> Iterator[dict[str, Any]]:
+    def _rows(self, feed: Any, taken: bool) -> Iterator[dict[str, Any]]:
         told = next(self._passes)
         handed: list[tuple[int, Ask[int]]] = []
         for _ in range(told.blocks):
@@ -175,6 +183,50 @@ def test_where_nothing_is_answered_the_error_says_what_was_raised(
     nothing = Pass(10, 0, raises="OSError: no space left")
     with pytest.raises(RuntimeError, match=r"answer one request \(OSError: no space left\)"):
         list(stream(monkeypatch, nothing, nothing, Pass(COUNT, 0, raises="OSError: no space left")))
+
+
+class Busy(Cluster):
+    """A cluster with so many CPUs free, which has no rows before it is looked at three times."""
+
+    def __init__(self, free: float) -> None:
+        super().__init__()
+        self._free, self._ended = free, Event()
+
+    def free(self, kind: str) -> float:
+        assert kind == "CPU"
+        return self._free
+
+    def nodes(self) -> list[Node]:
+        found = super().nodes()
+        if self.looks == 3:
+            self._ended.set()
+        return found
+
+    def iter_batches(self, **_: Any) -> Iterator[Any]:
+        assert self._ended.wait(60)
+        yield pa.table({"number": [1, 2]})
+
+
+@pytest.mark.parametrize(
+    ("taken", "free", "times"),
+    [(True, 1.0, 1), (True, 2.0, 0), (False, 1.0, 0)],
+    ids=["taken by others", "free since", "taken by its own workers"],
+)
+def test_a_worker_that_there_is_no_room_for_is_waited_for_aloud(
+    taken: bool,
+    free: float,
+    times: int,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A worker takes two CPUs. Said once, however long it lasts."""
+    monkeypatch.setattr(room, "_LOOK_SECONDS", 0.01)
+    cluster = Busy(free)
+    core = RayCore(cluster, Shape(1, "CPU", 2), Model("", "generate", {}, {}))  # type: ignore[arg-type]
+    assert [row["number"] for row in core._rows(cluster, taken)] == [1, 2]
+    said = [record.getMessage() for record in caplog.records if record.name == ALOUD]
+    assert len(said) == times
+    assert all("has no free CPU for a worker" in text for text in said)
 
 
 def test_an_error_that_names_a_package_is_no_model_that_vllm_cannot_load() -> None:
