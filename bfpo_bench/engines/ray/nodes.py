@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bfpo_bench.cache import default_cache
 from bfpo_bench.engines.ray.room import Node, Shape
 from bfpo_bench.errors import UserError, first_line
 from bfpo_bench.progress import ALOUD
@@ -86,8 +87,8 @@ def check_nodes(seen: Sequence[Seen]) -> dict[str, str]:
     for node in seen:
         if node.lacking:
             raise UserError(
-                f"Node {node.host} of the Ray cluster does not see {node.lacking[0]}: set HF_HOME to "
-                "a folder on a disk that all nodes share, or copy the model there."
+                f"Node {node.host} of the Ray cluster does not see {node.lacking[0]}: "
+                f"{_mend(node.lacking[0])}."
             )
         if node.versions["vllm"] is None:
             raise UserError(
@@ -102,3 +103,13 @@ def check_nodes(seen: Sequence[Seen]) -> dict[str, str]:
                 f"({', '.join(found)}), which give different numbers: install one on all of them."
             )
     return {package: seen[0].versions[package] or "none" for package in PACKAGES}
+
+
+def _mend(folder: str) -> str:
+    if Path(folder).is_relative_to(default_cache()):
+        # A judge's folder that was made here: links to the hub's files, and what was written anew
+        return (
+            "copy it to the same place there, with what it links to (`cp -rL`), or set BFPO_BENCH_CACHE and "
+            "HF_HOME to folders on a disk that all nodes share"
+        )
+    return "set HF_HOME to a folder on a disk that all nodes share, or copy the model there"

@@ -330,6 +330,17 @@ class TestNodes:
         ):
             check_nodes([self.seen(), lacking])
 
+    def test_a_node_without_a_judge_of_beavers(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Which is in our own cache: another HF_HOME changes nothing."""
+        monkeypatch.setenv("BFPO_BENCH_CACHE", str(tmp_path))
+        made = str(tmp_path / "score-heads" / "0123456789abcdef")
+        with pytest.raises(
+            UserError, match=f"does not see {made}: copy it .* set BFPO_BENCH_CACHE"
+        ):
+            check_nodes([Seen("10.0.0.2", self.seen().versions, (made,))])
+
     def test_a_node_without_vllm(self) -> None:
         with pytest.raises(UserError, match=r"Node b .* has no vLLM"):
             check_nodes([self.seen(), self.seen("b", vllm=None)])
