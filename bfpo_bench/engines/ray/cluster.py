@@ -5,15 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import shutil
 import sys
-import tempfile
-from pathlib import Path
 from typing import Any
 
-import psutil
-
 from bfpo_bench.engines.ray.check import check_joinable, in_time
+from bfpo_bench.engines.ray.home import Home, clear_left
 from bfpo_bench.engines.ray.room import Node
 from bfpo_bench.errors import UserError, first_line
 
@@ -21,7 +17,6 @@ CONNECT_SECONDS = 20.0
 """To join, once something like Ray has answered: with `check.REACH_SECONDS` a command that cannot join
 a cluster has ended within half a minute."""
 
-_FOLDERS = "bfpo-ray-"
 STORE_BYTES = 512 * 2**20
 """Of a Ray of our own: token ids of some thousand requests are in it at a time."""
 
@@ -29,8 +24,8 @@ STORE_BYTES = 512 * 2**20
 class Cluster:
     """A connection to Ray, one in a process."""
 
-    def __init__(self, address: str | None, folder: str | None) -> None:
-        self._address, self._folder = address, folder
+    def __init__(self, address: str | None, home: Home | None) -> None:
+        self._address, self._home = address, home
 
     @classmethod
     def connect(cls, address: str | None) -> Cluster:
@@ -60,7 +55,7 @@ class Cluster:
         """
         self.close()
         try:
-            self._folder = type(self).connect(self._address)._folder
+            self._home = type(self).connect(self._address)._home
         except UserError as error:
             raise RuntimeError(f"the Ray cluster was lost: {error}") from error
 
@@ -81,8 +76,8 @@ class Cluster:
         import ray
 
         ray.shutdown()
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        if self._home is not None:
+            self._home.remove()
 
 
 def _node(told: dict[str, Any]) -> Node:
@@ -97,8 +92,7 @@ def _node(told: dict[str, Any]) -> Node:
     )
 
 
-def _start() -> str:
-    """Returns the folder of its sockets and logs."""
+def _start() -> Home:
     # Read when Ray is imported: its servers listen on the loopback interface alone, and to nobody
     # who does not know this
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
@@ -108,8 +102,7 @@ def _start() -> str:
     import ray
 
     clear_left()
-    # A short path, since names of sockets are
-    folder = tempfile.mkdtemp(prefix=f"{_FOLDERS}{os.getpid()}-", dir="/tmp")
+    home = Home.make()
     try:
         ray.init(
             address="local",
@@ -117,23 +110,15 @@ def _start() -> str:
             logging_level=logging.WARNING,
             object_store_memory=STORE_BYTES,
             _node_ip_address="127.0.0.1",
-            _temp_dir=folder,
+            _temp_dir=str(home.folder),
         )
     except Exception as error:
-        shutil.rmtree(folder, ignore_errors=True)
+        home.remove()
         raise UserError(
             f"Ray does not start on this machine ({first_line(error)}): see the run's log, or use "
             "--engine vllm."
         ) from error
-    return folder
-
-
-def clear_left(place: Path = Path("/tmp")) -> None:
-    """Remove the folders of processes that were killed before they could."""
-    for folder in place.glob(f"{_FOLDERS}*-*"):
-        owner = folder.name.removeprefix(_FOLDERS).partition("-")[0]
-        if owner.isdecimal() and not psutil.pid_exists(int(owner)):
-            shutil.rmtree(folder, ignore_errors=True)
+    return home
 
 
 def _join(address: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -31,10 +30,10 @@ from bfpo_bench.engines.ray.check import (
     on_ray,
     worker_arguments,
 )
-from bfpo_bench.engines.ray.cluster import clear_left
 from bfpo_bench.engines.ray.core import AT_ONCE, BATCH, Pace
 from bfpo_bench.engines.ray.feed import Ledger, table
 from bfpo_bench.engines.ray.here import this_machine
+from bfpo_bench.engines.ray.home import Home, clear_left
 from bfpo_bench.engines.ray.nodes import Seen, check_nodes, look
 from bfpo_bench.engines.ray.room import Node, Shape, shape
 from bfpo_bench.engines.ray.rows import (
@@ -260,14 +259,23 @@ class TestThisMachine:
 
 
 def test_folders_of_processes_that_were_killed(tmp_path: Path) -> None:
-    """Those of living ones stay, and what is not ours."""
-    child = subprocess.Popen([sys.executable, "-c", ""])
-    child.wait()
-    kept = {f"bfpo-ray-{os.getpid()}-abc", "bfpo-ray-notes-abc", "else"}
-    for name in (*kept, f"bfpo-ray-{child.pid}-abc"):
+    """Those of living ones stay, whatever their process ids here, and what is not ours."""
+    killed = (
+        "import os, sys; from pathlib import Path; from bfpo_bench.engines.ray.home import Home; "
+    )
+    killed += "print(Home.make(Path(sys.argv[1])).folder.name, flush=True); os.kill(os.getpid(), 9)"
+    done = subprocess.run(
+        [sys.executable, "-c", killed, str(tmp_path)], capture_output=True, text=True
+    )
+    left, living = tmp_path / done.stdout.strip(), Home.make(tmp_path)
+    for name in ("bfpo-ray-notes", "else"):
         (tmp_path / name).mkdir()
+    assert left.is_dir()
     clear_left(tmp_path)
+    kept = {living.folder.name, "bfpo-ray-notes", "else"}
     assert {path.name for path in tmp_path.iterdir()} == kept
+    living.remove()
+    assert {path.name for path in tmp_path.iterdir()} == {"bfpo-ray-notes", "else"}
 
 
 class TestResources:
