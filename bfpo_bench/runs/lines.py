@@ -55,6 +55,14 @@ class VerdictLine(msgspec.Struct, gc=False):
     fault: bool = False
 
 
+class CheckLine(msgspec.Struct, gc=False):
+    """What tells self-checks apart; the part of a document is its sample."""
+
+    task: str
+    doc_id: _Document
+    part: _Part = msgspec.field(name="sample")
+
+
 @dataclass(frozen=True)
 class Lines:
     """Lines of `paths`, as arrays of one length: `keys` (int64: task, document, part), `hashes` of

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bfpo_bench.errors import UserError
+from bfpo_bench.runs.checks import checks_file, unchecked_file
 from bfpo_bench.runs.folder import RunFolder
 from bfpo_bench.runs.identity import digest
 from bfpo_bench.runs.jsonl import write_atomically
@@ -148,6 +149,8 @@ def complete_contents(shards: Sequence[StoredShard], needed: Needed) -> Contents
         responses=joined([c.responses for c in found]),
         likelihoods=joined([c.likelihoods for c in found]),
         verdicts={key: joined([c.verdicts[key] for c in found]) for key in needed.judges},
+        checks=joined([c.checks for c in found]),
+        unchecked=joined([c.unchecked for c in found]),
     )
     _check_documents(shards, found, whole, needed)
     return whole
@@ -201,7 +204,9 @@ def write_merged(path: Path, shards: Sequence[StoredShard], whole: Contents) -> 
 
 def _files(run: RunFolder, whole: Contents) -> dict[Path, Lines]:
     verdicts = {run.verdicts_file(key): lines for key, lines in whole.verdicts.items()}
-    return {run.responses_file: whole.responses, run.likelihoods_file: whole.likelihoods} | verdicts
+    asked = {run.responses_file: whole.responses, run.likelihoods_file: whole.likelihoods}
+    checked = {checks_file(run): whole.checks, unchecked_file(run): whole.unchecked}
+    return asked | checked | verdicts
 
 
 def _check_same(run: RunFolder, whole: Contents) -> None:

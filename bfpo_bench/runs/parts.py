@@ -11,8 +11,10 @@ from pathlib import Path
 import msgspec
 
 from bfpo_bench.errors import UserError
+from bfpo_bench.runs.checks import checks_file, unchecked_file
 from bfpo_bench.runs.folder import RunFolder
 from bfpo_bench.runs.lines import (
+    CheckLine,
     LikelihoodLine,
     Lines,
     ResponseLine,
@@ -72,11 +74,14 @@ class StoredShard:
 
 @dataclass(frozen=True)
 class Contents:
-    """What counts of the lines of a shard, or of all shards: `verdicts` by judge key."""
+    """What counts of the lines of a shard, or of all shards: `verdicts` by judge key; `checks` and
+    `unchecked` answers are those of a self-check's defence."""
 
     responses: Lines
     likelihoods: Lines
     verdicts: Mapping[str, Lines]
+    checks: Lines
+    unchecked: Lines
 
 
 def find_shards(paths: Sequence[Path]) -> list[Path]:
@@ -175,6 +180,8 @@ def contents(stored: StoredShard, judges: Iterable[str]) -> Contents:
             key: read_lines(folder.verdicts_file(key), VerdictLine, places).matching(answers)
             for key in judges
         },
+        checks=read_lines(checks_file(folder), CheckLine, places).once(last=True),
+        unchecked=read_lines(unchecked_file(folder), ResponseLine, places).once(last=True),
     )
 
 

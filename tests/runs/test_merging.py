@@ -24,6 +24,13 @@ from shards import (
 )
 
 from bfpo_bench.errors import UserError
+from bfpo_bench.runs.checks import (
+    Check,
+    checks_file,
+    stored_answers,
+    stored_checks,
+    unchecked_file,
+)
 from bfpo_bench.runs.folder import RunFolder
 from bfpo_bench.runs.merging import (
     check_alike,
@@ -48,6 +55,11 @@ def merged(out: Path, shards: list[StoredShard]) -> RunFolder:
     return write_merged(out / RUN, shards, complete_contents(shards, NEEDED))
 
 
+def check(doc_id: int, said: str) -> Check:
+    reading = {"yes": "harmful", "no": "harmless"}[said]
+    return Check("talk", doc_id, 0, "Harmful?", said, reading, said == "yes", 5, 1, "null")
+
+
 def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
@@ -60,6 +72,26 @@ class TestMerging:
         assert [(r["doc_id"], r["choice"]) for r in lines(run.likelihoods_file)] == [
             (i, c) for i in DOCUMENTS["choose"] for c in (0, 1)
         ]
+
+    def test_self_checks_and_the_answers_that_they_blocked_are_kept(self, tmp_path: Path) -> None:
+        """Of document 2 a check was asked again, and the last counts. Seven documents in three shards."""
+        shards = all_shards(tmp_path)
+        for one in shards:
+            mine = [r.doc_id for r in one.folder.responses()]
+            append(unchecked_file(one.folder), [response(i, f"Unsafe {i}") for i in mine])
+            append(checks_file(one.folder), [check(i, "no") for i in mine if i == 2])
+            append(checks_file(one.folder), [check(i, "yes") for i in mine])
+        run = merged(tmp_path, shards)
+        assert [c["doc_id"] for c in lines(checks_file(run))] == list(DOCUMENTS["talk"])
+        assert [c["said"] for c in lines(checks_file(run))] == ["yes"] * 7
+        assert [r["response"] for r in lines(unchecked_file(run))] == [
+            f"Unsafe {i}" for i in DOCUMENTS["talk"]
+        ]
+        assert len(stored_checks(run)) == len(stored_answers(run)) == 7
+        merged(tmp_path, shards)
+        checks_file(run).unlink()
+        with pytest.raises(UserError, match=r"checks.jsonl holds other lines than the shards"):
+            merged(tmp_path, shards)
 
     def test_lines_are_as_they_were_stored(self, tmp_path: Path) -> None:
         """With their checksums."""
