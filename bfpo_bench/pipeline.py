@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from bfpo_bench.assess import Assessment, OpenRun, assess, judge_runs
+from bfpo_bench.engines.hosted import servers_note
 from bfpo_bench.engines.subject_files import needs_weights
 from bfpo_bench.errors import UserError
 from bfpo_bench.leaderboard.rows import read_leaderboard
@@ -174,6 +175,11 @@ def _respond(plan: Plan, run: _Open, ui: Ui) -> str | None:
     if respond_sealed(run.folder, job):
         _record(plan, run, stored_result(run.manifest), ui)
         return None
+    if subject.hosted:
+        if note := servers_note(run.manifest.sessions[:-1], subject.servers):
+            ui.note(note)
+        run.session["servers"] = list(subject.servers)
+        run.folder.write_manifest(run.manifest)
     try:
         if job.engine == "ray" and job.remote.ray_address is not None:
             asked = JoinJob(job.arguments, job.remote.ray_address)

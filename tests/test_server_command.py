@@ -116,6 +116,34 @@ class TestHosted:
         assert asked == []
         assert len(list((home / "runs").iterdir())) == 1
 
+    def test_a_run_of_two_servers_says_so(self, tmp_path: Path) -> None:
+        """The first does not take one of four prompts. Another server does, which may have another
+        model. Aloud, and in the manifest."""
+        taken: list[Asked] = []
+
+        def refuses(asked: Asked, real: Real) -> Sent:
+            if asked.body.get("max_tokens", 1) > 16:
+                taken.append(asked)
+            return fails(400, "no more") if len(taken) == 3 else real(asked)
+
+        with (
+            OpenAIServer(HOSTED, name=NAME, respond=refuses) as one,
+            OpenAIServer(HOSTED, name=NAME) as other,
+        ):
+            first, second, third = (
+                command("run", *on(server.url, *CHAT, *SMALL), cwd=tmp_path)
+                for server in (one, other, one)
+            )
+        assert [said.code for said in (first, second, third)] == [3, 0, 0], second.err
+        note = f"earlier answers of this run are from {one.url}, and the others are asked of {other.url}"
+        assert [note in said.err for said in (first, second, third)] == [False, True, False]
+        [folder] = (tmp_path / "runs").iterdir()
+        manifest = RunFolder(folder).manifest()
+        assert manifest is not None
+        # The third found nothing left to ask
+        asked = [session.get("servers") for session in manifest.sessions]
+        assert asked == [[one.url], [other.url], None]
+
     @pytest.mark.parametrize(
         "words",
         [

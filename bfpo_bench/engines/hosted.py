@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from bfpo_bench.engines.source import Source
 from bfpo_bench.engines.subject import Subject
@@ -24,3 +25,15 @@ def hosted_subject(name: str, servers: Sequence[str]) -> Subject:
     )
     base = Source(name, None, None, ())
     return Subject(shown, base, None, {}, identity, servers=tuple(servers))
+
+
+def servers_note(sessions: Sequence[Mapping[str, Any]], servers: Sequence[str]) -> str:
+    """What is to be said of a hosted run that goes on at `servers`; empty where its earlier sessions,
+    as the manifest has them, asked them all, or asked none."""
+    earlier = dict.fromkeys(url for session in sessions for url in session.get("servers", ()))
+    if not earlier or set(servers) <= set(earlier):
+        return ""
+    return (
+        f"NOTE: earlier answers of this run are from {', '.join(earlier)}, and the others are asked of "
+        f"{', '.join(servers)}: nothing shows that one model is behind both"
+    )
