@@ -223,6 +223,7 @@ def _environment(plan: Plan) -> dict[str, str]:
 def _record(plan: Plan, run: _Open, result: RespondResult, ui: Ui) -> None:
     run.failed = plan.failed | result.failed
     run.session["failed"] = run.failed
+    run.session["unaskable"] = list(result.unaskable)
     records = run.folder.data()
     run.manifest.data = {task: record.dump() for task, record in records.items()}
     run.manifest.counts = result.counts

@@ -111,6 +111,12 @@ class Lines:
         start, end = np.searchsorted(self.keys, [place << _TASK_SHIFT, (place + 1) << _TASK_SHIFT])
         return self.where(np.arange(start, end))
 
+    def without(self, places: Sequence[int]) -> Lines:
+        """Those of other tasks."""
+        import numpy as np
+
+        return self.where(~np.isin(self.keys >> _TASK_SHIFT, places))
+
     def documents(self) -> np.ndarray:
         """The sorted documents of one task's lines, each once."""
         import numpy as np

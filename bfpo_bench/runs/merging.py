@@ -101,12 +101,14 @@ def _data(first: StoredShard, one: StoredShard) -> str | None:
 
 
 def check_failed(shards: Sequence[StoredShard]) -> dict[str, str]:
-    """Task -> why it could not be asked, of those that no shard could ask.
+    """Task -> why it could not be asked, of those that no shard could ask, and those that one shard
+    never can: the whole run would be without them as well.
 
-    Raises UserError for one that some shards could.
+    Raises UserError for one that a shard could not ask this time.
     """
     failed = [one.failed for one in shards]
     common = {t: why for t, why in failed[0].items() if all(t in other for other in failed)}
+    common |= _unaskable(shards)
     for one in shards:
         for task, why in one.failed.items():
             if task not in common:
@@ -115,6 +117,10 @@ def check_failed(shards: Sequence[StoredShard]) -> dict[str, str]:
                     f"with `{one.command}`."
                 )
     return common
+
+
+def _unaskable(shards: Sequence[StoredShard]) -> dict[str, str]:
+    return {task: why for one in shards for task, why in one.unaskable.items()}
 
 
 def check_judges(shards: Sequence[StoredShard], now: Mapping[str, dict[str, Any]]) -> None:
@@ -138,7 +144,8 @@ def check_judges(shards: Sequence[StoredShard], now: Mapping[str, dict[str, Any]
 
 def complete_contents(shards: Sequence[StoredShard], needed: Needed) -> Contents:
     """The lines of all shards in one order: by task as the run has them, document, and sample or
-    choice. Raises UserError where a shard is not complete, or has documents of another."""
+    choice; none of tasks that one of them never can ask. Raises UserError where a shard is not
+    complete, or has documents of another."""
     found = []
     for one in shards:
         mine = contents(one, needed.judges)
@@ -153,7 +160,7 @@ def complete_contents(shards: Sequence[StoredShard], needed: Needed) -> Contents
         unchecked=joined([c.unchecked for c in found]),
     )
     _check_documents(shards, found, whole, needed)
-    return whole
+    return whole.without([shards[0].places[task] for task in _unaskable(shards)])
 
 
 def _check_documents(
@@ -191,7 +198,8 @@ def write_merged(path: Path, shards: Sequence[StoredShard], whole: Contents) -> 
         for file, lines in _files(draft, whole).items():
             if len(lines):
                 write_atomically(file, lines)
-        draft.write_data(shards[0].folder.data())
+        data, left = shards[0].folder.data(), _unaskable(shards)
+        draft.write_data({task: found for task, found in data.items() if task not in left})
         draft.write_manifest(merged_manifest(shards))
         draft.path.rename(path)
     except OSError as error:
@@ -232,12 +240,13 @@ def merged_manifest(shards: Sequence[StoredShard]) -> Manifest:
     for one in shards:
         for task, count in one.manifest.counts.items():
             counts.setdefault(task, Counter()).update(count)
-    first = shards[0].manifest
+    first, left = shards[0].manifest, _unaskable(shards)
     return first.model_copy(
         update={
             "shard": None,
             "request": None,
+            "data": {task: found for task, found in first.data.items() if task not in left},
             "sessions": sorted(sessions, key=lambda s: str(s.get("started", ""))),
-            "counts": {task: dict(count) for task, count in counts.items()},
+            "counts": {task: dict(count) for task, count in counts.items() if task not in left},
         }
     )

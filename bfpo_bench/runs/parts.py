@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -62,8 +63,18 @@ class StoredShard:
     @property
     def failed(self) -> dict[str, str]:
         """Task -> why it could not be asked, as its last session found."""
-        told = [s["failed"] for s in self.manifest.sessions if "failed" in s]
-        return dict(told[-1]) if told else {}
+        return dict(self._last.get("failed", {}))
+
+    @property
+    def unaskable(self) -> dict[str, str]:
+        """Those of them of which a request cannot be made, so that its command finds the same again."""
+        return {t: why for t, why in self.failed.items() if t in self._last.get("unaskable", ())}
+
+    @property
+    def _last(self) -> dict[str, Any]:
+        """The last session that asked."""
+        asked = [session for session in self.manifest.sessions if "failed" in session]
+        return asked[-1] if asked else {}
 
     @property
     def command(self) -> str:
@@ -82,6 +93,16 @@ class Contents:
     verdicts: Mapping[str, Lines]
     checks: Lines
     unchecked: Lines
+
+    def without(self, places: Sequence[int]) -> Contents:
+        """The same but for the lines of tasks, by their places among the run's."""
+        return Contents(
+            self.responses.without(places),
+            self.likelihoods.without(places),
+            {key: lines.without(places) for key, lines in self.verdicts.items()},
+            self.checks.without(places),
+            self.unchecked.without(places),
+        )
 
 
 def find_shards(paths: Sequence[Path]) -> list[Path]:

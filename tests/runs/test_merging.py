@@ -40,6 +40,7 @@ from bfpo_bench.runs.merging import (
     write_merged,
 )
 from bfpo_bench.runs.parts import (
+    Needed,
     StoredShard,
     by_run,
     contents,
@@ -328,8 +329,8 @@ class TestGoingTogether:
             check_judges(all_shards(tmp_path, 2), {"refusal": JUDGE, "harm": JUDGE})
 
 
-def failing(shard: StoredShard, **failed: str) -> StoredShard:
-    sessions = [{**shard.manifest.sessions[0], "failed": failed}]
+def failing(shard: StoredShard, *unaskable: str, **failed: str) -> StoredShard:
+    sessions = [{**shard.manifest.sessions[0], "failed": failed, "unaskable": unaskable}]
     return replace(shard, manifest=shard.manifest.model_copy(update={"sessions": sessions}))
 
 
@@ -343,6 +344,27 @@ class TestFailedTasks:
         words = r"shard-2-of-2 lacks choose, which others have \(out of memory\): finish it"
         with pytest.raises(UserError, match=words):
             check_failed([first, failing(second, choose="out of memory.")])
+
+    def test_one_that_a_shard_never_can_is_left_out_as_of_the_whole_run(
+        self, tmp_path: Path
+    ) -> None:
+        """One document of talk cannot be put into the model's template: it falls to one shard of three."""
+        first, second, third = all_shards(tmp_path)
+        shards = [first, failing(second, "talk", talk="Its template refuses it."), third]
+        assert check_failed(shards) == {"talk": "Its template refuses it."}
+        without = Needed((), ("choose",), NEEDED.judges)
+        run = write_merged(tmp_path / RUN, shards, complete_contents(shards, without))
+        assert not run.responses_file.exists()
+        assert not run.verdicts_file("refusal").exists()
+        assert len(lines(run.likelihoods_file)) == 10
+        manifest = run.manifest()
+        assert manifest is not None
+        assert list(manifest.data) == list(manifest.counts) == list(run.data()) == ["choose"]
+
+    def test_a_fault_of_another_shard_keeps_it_out_no_less(self, tmp_path: Path) -> None:
+        first, second = all_shards(tmp_path, 2)
+        shards = [failing(first, choose="no disk"), failing(second, "choose", choose="never")]
+        assert check_failed(shards) == {"choose": "never"}
 
 
 class TestFinding:
