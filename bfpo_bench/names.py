@@ -35,6 +35,12 @@ def existing(given: str) -> Path | None:
         return None
 
 
+def is_hub_id(name: str) -> bool:
+    """Whether the name has the form of a model's on the hub: its owner's, and its own."""
+    owner, _, own = name.partition("/")
+    return bool(NAME.fullmatch(owner) and NAME.fullmatch(own))
+
+
 def is_utf8(text: str) -> bool:
     """Whether a file can hold the text: a name that is no UTF-8 reaches Python with lone surrogates."""
     try:

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from bfpo_bench.assess import Assessment, OpenRun, assess, judge_runs
+from bfpo_bench.engines.hosted import servers_note
 from bfpo_bench.engines.subject_files import needs_weights
 from bfpo_bench.errors import UserError
 from bfpo_bench.leaderboard.rows import read_leaderboard
 from bfpo_bench.notes import respond_notes
 from bfpo_bench.plan import Plan, PlannedRun
 from bfpo_bench.plan_levels import unknown
-from bfpo_bench.progress import Ui
+from bfpo_bench.progress import Report, Ui
 from bfpo_bench.resume import respond_sealed, seal_respond, stored_result
 from bfpo_bench.runs.folder import RunFolder, check_writable
 from bfpo_bench.runs.lock import shown_command
 from bfpo_bench.runs.manifest import FORMAT, Manifest, git_commit, versions
 from bfpo_bench.scoring.scores import Scores
 from bfpo_bench.sharding import ShardEnd, end_shard, stored_request
+from bfpo_bench.stages.join import JoinJob, join
 from bfpo_bench.stages.process import StageCrash, run_stage
 from bfpo_bench.stages.respond import RespondJob, RespondResult, respond
+
+J = TypeVar("J")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -144,7 +150,6 @@ def _respond(plan: Plan, run: _Open, ui: Ui) -> str | None:
     generative = any(t.kind == "generative" for t in plan.tasks)
     if generative and plan.request.chat_template and subject.identity.chat_template is None:
         ui.note(f"{subject.name} has no chat template: generative prompts are given as plain text")
-    subject.fetch(weights=needs_weights(run.planned.engine.name))
     job = RespondJob(
         run=run.folder.path,
         suite=plan.suite,
@@ -170,18 +175,17 @@ def _respond(plan: Plan, run: _Open, ui: Ui) -> str | None:
     if respond_sealed(run.folder, job):
         _record(plan, run, stored_result(run.manifest), ui)
         return None
+    if subject.hosted:
+        if note := servers_note(run.manifest.sessions[:-1], subject.servers):
+            ui.note(note)
+        run.session["servers"] = list(subject.servers)
+        run.folder.write_manifest(run.manifest)
     try:
-        part = f" (shard {plan.request.shard})" if plan.request.shard is not None else ""
-        with ui.stage(f"{subject.name}{part}: respond") as report:
-            result = run_stage(
-                "respond",
-                respond,
-                job,
-                log=run.folder.log_file("respond"),
-                report=report,
-                environment=_environment(plan),
-                stall_seconds=plan.request.stall_seconds,
-            )
+        if job.engine == "ray" and job.remote.ray_address is not None:
+            asked = JoinJob(job.arguments, job.remote.ray_address)
+            _in_stage(plan, run, "join", join, asked, ui)
+        subject.fetch(weights=needs_weights(job.engine))
+        result = _in_stage(plan, run, "respond", respond, job, ui)
     except (StageCrash, UserError) as error:
         run.session["fault"] = str(error)
         run.folder.write_manifest(run.manifest)
@@ -194,6 +198,22 @@ def _respond(plan: Plan, run: _Open, ui: Ui) -> str | None:
     return None
 
 
+def _in_stage(
+    plan: Plan, run: _Open, name: str, target: Callable[[J, Report], T], job: J, ui: Ui
+) -> T:
+    part = f" (shard {plan.request.shard})" if plan.request.shard is not None else ""
+    with ui.stage(f"{run.planned.subject.name}{part}: {name}") as report:
+        return run_stage(
+            name,
+            target,
+            job,
+            log=run.folder.log_file(name),
+            report=report,
+            environment=_environment(plan),
+            stall_seconds=plan.request.stall_seconds,
+        )
+
+
 def _environment(plan: Plan) -> dict[str, str]:
     """A hub that could not be reached is not asked again, file by file, with time-outs."""
     common = {"TOKENIZERS_PARALLELISM": "false"}
@@ -203,6 +223,7 @@ def _environment(plan: Plan) -> dict[str, str]:
 def _record(plan: Plan, run: _Open, result: RespondResult, ui: Ui) -> None:
     run.failed = plan.failed | result.failed
     run.session["failed"] = run.failed
+    run.session["unaskable"] = list(result.unaskable)
     records = run.folder.data()
     run.manifest.data = {task: record.dump() for task, record in records.items()}
     run.manifest.counts = result.counts

@@ -19,8 +19,14 @@ from bfpo_bench.engines.server.needs import (
     described,
     long_choices,
 )
-from bfpo_bench.engines.subject import Subject, resolve_subject
-from bfpo_bench.engines.subject_files import tokenizer_and_files
+from bfpo_bench.engines.subject import (
+    Parts,
+    Subject,
+    identified,
+    load_tokenizer,
+    model_files,
+    open_parts,
+)
 from bfpo_bench.engines.trust import Trust
 from bfpo_bench.errors import UserError
 from bfpo_bench.names import existing
@@ -28,7 +34,7 @@ from bfpo_bench.plan_defences import defences_of, guarded
 from bfpo_bench.plan_levels import levelled, levels_of
 from bfpo_bench.request import Request
 from bfpo_bench.runs.folder import RunFolder
-from bfpo_bench.runs.identity import Settings, run_id
+from bfpo_bench.runs.identity import Settings, run_id, short_name
 from bfpo_bench.suite.tasks import TaskSpec
 
 if TYPE_CHECKING:
@@ -111,15 +117,18 @@ def _answered(
     """The model, if its runs were answered to the end: then no server need be there."""
     from bfpo_bench.resume import once_answered
 
-    if not any(request.out.glob("*/seals.json")):
-        return None
+    sealed = [seals.parent.name for seals in request.out.glob("*/seals.json")]
     if hosted(request):
         subject = hosted_subject(_name_there(given, request), _urls(request))
     else:
         try:
-            subject = _subject(given, request, (), progress)
+            parts = _parts(given, request, chat=False)
         except UserError:
             return None
+        if not any(name.startswith(short_name(parts.source.name)) for name in sealed):
+            # Its weights need not be hashed to know that
+            return None
+        subject = identified(parts, progress)
     behind = [
         guarded(levelled(subject, levels), defence)
         for levels in levels_of(request, subject, progress)
@@ -152,13 +161,21 @@ def _plan(
         subject = hosted_subject(remote.served, remote.servers)
         return OnServers(subject, EngineChoice(ENGINE, described(found, kinds, chat=True)), remote)
     check_tokens(found, kinds)
-    subject = _subject(given, request, found, progress)
-    progress(f"comparing the tokenizer of {subject.name} with the server's")
-    tokenizer, files = tokenizer_and_files(
-        subject, ENGINE, settings.context, request.engine_arguments, request.seed, remote
+    parts = _parts(given, request, all(one.chat for one in found))
+    # Before its weights are hashed, which takes minutes of a large folder
+    progress(f"comparing the tokenizer of {parts.source.name} with the server's")
+    tokenizer = load_tokenizer(parts.tokens.materialise(weights=False), parts.code)
+    compared = _compared(found, check_tokenizers(found, tokenizer, parts.source.name, key))
+    subject = identified(parts, progress)
+    files = model_files(
+        subject,
+        tokenizer,
+        settings.context,
+        request.engine_arguments,
+        request.seed,
+        weights=False,
     )
     check_context(found, files.context)
-    compared = _compared(found, check_tokenizers(found, tokenizer, subject.name, key))
     notes = [compared, *long_choices(found, files.context, kinds)]
     reason = "; ".join([described(found, kinds, chat=False), *notes])
     return OnServers(subject, EngineChoice(ENGINE, reason), remote)
@@ -190,23 +207,22 @@ def _name_there(given: str, request: Request) -> str:
     return name
 
 
-def _subject(
-    given: str, request: Request, found: Sequence[Capabilities], progress: Told
-) -> Subject:
+def _parts(given: str, request: Request, chat: bool) -> Parts:
+    """`chat`: the servers answer messages."""
     # Weights are the server's affair: none is read here
     trust = Trust(given in request.trust_remote_code, pickle=True)
     try:
-        subject = resolve_subject(given, progress, trust)
+        parts = open_parts(given, trust)
     except UserError as error:
-        if not all(one.chat for one in found):
+        if not chat:
             raise
         raise UserError(
             f"{str(error).removesuffix('.')}; one that is known by its name on the server alone is "
             "asked with --engine-arg api=chat."
         ) from error
-    if subject.routed:
+    if parts.routed:
         raise UserError(
-            f"{subject.name} is a router over LoRA experts, which no server has loaded: ask it with "
+            f"{parts.source.name} is a router over LoRA experts, which no server has loaded: ask it with "
             "--engine transformers."
         )
-    return subject
+    return parts

@@ -148,4 +148,4 @@ def test_a_hosted_model_has_it_in_its_messages(hub: str, tmp_path: Path) -> None
         done = command("run", *arguments, *options, "--limit", "1", cwd=tmp_path)
     assert done.code == 0, done.err
     assert ["system", *["user", "assistant"] * 5, "user"] in seen
-    assert list(rows(tmp_path, "bfpo")) == ["big + exemplars"]
+    assert list(rows(tmp_path, "bfpo")) == ["big (as served) + exemplars"]

@@ -169,7 +169,10 @@ def test_nonsense_is_refused(
 def test_a_run_is_held_against_its_prediction(
     hub: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The storage of a null run with choices, answers and verdicts, to a quarter."""
+    """The storage of a null run with choices, answers and verdicts. A verdict and a choice to a quarter;
+    a response and a sample are of lines that keep no field of their documents, and of two short choices:
+    less than the suite's mean, and more than two fifths of it; and what every run has is files of tasks,
+    two of 40 here, to two fifths."""
     tasks = "bfpo_crows_pairs_english,bfpo_advbench"
     asked = ("--model", HEAD64, "--engine", "null", "--tasks", tasks, "--limit", "10")
     assert command("run", *asked, cwd=tmp_path).code == 0
@@ -179,6 +182,9 @@ def test_a_run_is_held_against_its_prediction(
     assert found.whole == sum(f.stat().st_size for f in run.rglob("*") if f.is_file())
     assert found.stored.verdict == pytest.approx(Stored().verdict, rel=0.25)
     assert found.stored.choice == pytest.approx(Stored().choice, rel=0.25)
+    assert 0.4 * Stored().response < found.stored.response < Stored().response
+    assert 0.4 * Stored().sample < found.stored.sample < Stored().sample
+    assert found.stored.run == pytest.approx(Stored().run * 2 / 40, rel=0.4)
     told = planning_check.main([str(run), "--json", str(tmp_path / "x.json")])
     assert told["runs"][0]["work"]["prompts"] == 10
     assert f"{run.name} is too small to say anything: of the" in capsys.readouterr().out

@@ -14,6 +14,7 @@ import pytest
 from bench import REFUSER, STORIES
 from commands import Said, command
 from judge_server import HANGS, Asked, Sent, fails, sends
+from markov import sayer
 from openai_server import HOSTED, VLLM, OpenAIServer, Real
 
 from bfpo_bench.engines.server import endpoint, look
@@ -69,17 +70,18 @@ def run(home: Path) -> RunFolder:
 
 
 class TestHosted:
-    def test_its_row_has_the_served_name(self, home: Path) -> None:
+    def test_its_row_says_that_it_is_as_served(self, home: Path) -> None:
+        """A row of the same name that was asked by its files would be put in its place."""
         with (home / "leaderboards" / "bfpo.csv").open() as file:
             [row] = csv.DictReader(file)
-        assert row["model"] == NAME
+        assert row["model"] == f"{NAME} (as served)"
 
     def test_who_it_is(self, run: RunFolder, server: OpenAIServer) -> None:
         """No address in what identifies it: it may move."""
         manifest = run.manifest()
         assert manifest is not None
         assert manifest.model.model_dump() == {
-            "name": NAME,
+            "name": f"{NAME} (as served)",
             "weights": "as served",
             "adapter": None,
             "tokenizer": "as served",
@@ -113,6 +115,34 @@ class TestHosted:
         assert done.code == 0, done.err
         assert asked == []
         assert len(list((home / "runs").iterdir())) == 1
+
+    def test_a_run_of_two_servers_says_so(self, tmp_path: Path) -> None:
+        """The first does not take one of four prompts. Another server does, which may have another
+        model. Aloud, and in the manifest."""
+        taken: list[Asked] = []
+
+        def refuses(asked: Asked, real: Real) -> Sent:
+            if asked.body.get("max_tokens", 1) > 16:
+                taken.append(asked)
+            return fails(400, "no more") if len(taken) == 3 else real(asked)
+
+        with (
+            OpenAIServer(HOSTED, name=NAME, respond=refuses) as one,
+            OpenAIServer(HOSTED, name=NAME) as other,
+        ):
+            first, second, third = (
+                command("run", *on(server.url, *CHAT, *SMALL), cwd=tmp_path)
+                for server in (one, other, one)
+            )
+        assert [said.code for said in (first, second, third)] == [3, 0, 0], second.err
+        note = f"earlier answers of this run are from {one.url}, and the others are asked of {other.url}"
+        assert [note in said.err for said in (first, second, third)] == [False, True, False]
+        [folder] = (tmp_path / "runs").iterdir()
+        manifest = RunFolder(folder).manifest()
+        assert manifest is not None
+        # The third found nothing left to ask
+        asked = [session.get("servers") for session in manifest.sessions]
+        assert asked == [[one.url], [other.url], None]
 
     @pytest.mark.parametrize(
         "words",
@@ -306,6 +336,15 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(endpoint, "READY_SECONDS", 0.2)
 
 
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A model of which nothing may be hashed."""
+    monkeypatch.setattr(
+        "bfpo_bench.engines.weights.content_hash", lambda _: pytest.fail("weights were hashed")
+    )
+    return sayer(tmp_path / "mine", "yes", template="{{ messages }}")
+
+
 @pytest.mark.usefixtures("hub")
 class TestRefused:
     def test_unreachable(self, tmp_path: Path) -> None:
@@ -336,6 +375,26 @@ class TestRefused:
             words = on(server.url, *named, *SMALL, model=STORIES)
             said = sentence(command("run", *words, cwd=tmp_path))
         assert f"reads {REFUSER} with another tokenizer than that of {STORIES} (at 'The'" in said
+
+    def test_no_weights_are_hashed_for_a_server_that_is_not_there(
+        self, folder: Path, tmp_path: Path
+    ) -> None:
+        """Nor where another model's run was finished, which would need no server. The hash of a large
+        folder takes minutes."""
+        (tmp_path / "runs" / "other-12345678").mkdir(parents=True)
+        (tmp_path / "runs" / "other-12345678" / "seals.json").write_text('{"respond": {}}')
+        words = on("http://127.0.0.1:9/v1", *SMALL, model=str(folder))
+        said = sentence(command("run", *words, cwd=tmp_path))
+        assert said.startswith("The server http://127.0.0.1:9/v1 cannot be reached (")
+
+    def test_no_weights_are_hashed_for_another_tokenizer(
+        self, folder: Path, tokenizer: Any, tmp_path: Path
+    ) -> None:
+        named = ("--engine-arg", f"served_model_name={REFUSER}")
+        with like_vllm(tokenizer) as server:
+            words = on(server.url, *named, *SMALL, model=str(folder))
+            said = sentence(command("run", *words, cwd=tmp_path))
+        assert f"reads {REFUSER} with another tokenizer than that of mine (" in said
 
     def test_an_expired_key(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("OPENAI_API_KEY", KEY)

@@ -38,6 +38,7 @@ def serve_check(
     from bfpo_bench.engines.server.look import look_at
     from bfpo_bench.engines.server.party import SUBJECT
     from bfpo_bench.errors import UserError
+    from bfpo_bench.names import is_hub_id
 
     key = Key.from_environment(SUBJECT)
     caps = look_at(url, model, key, argument="--model")
@@ -46,17 +47,18 @@ def serve_check(
             f"The server {caps.url} neither takes token ids as prompts nor answers messages with "
             f"{caps.name}: no task can be asked there."
         )
-    tokenizer = _tokenizer(caps, model, key) if model else None
+    tokenizer, files = _tokenizer(caps, model, key) if model else (None, is_hub_id(caps.name))
     if json_:
         import json
 
-        typer.echo(json.dumps(as_json(caps, tokenizer), indent=2))
+        typer.echo(json.dumps(as_json(caps, tokenizer, files=files), indent=2))
     else:
-        print_found(caps, tokenizer)
+        print_found(caps, tokenizer, files=files)
 
 
-def _tokenizer(caps: Capabilities, model: str, key: Key) -> str:
-    """How the server's was compared with the model's own, or why it was not."""
+def _tokenizer(caps: Capabilities, model: str, key: Key) -> tuple[str, bool]:
+    """How the server's was compared with the model's own, or why it was not; and whether the model has
+    files under that name."""
     from bfpo_bench.engines.server.same_tokenizer import check_tokenizers
     from bfpo_bench.engines.source import open_source
     from bfpo_bench.engines.subject import load_tokenizer
@@ -66,6 +68,7 @@ def _tokenizer(caps: Capabilities, model: str, key: Key) -> str:
         source = open_source(model)
         own = load_tokenizer(source.materialise(weights=False))
     except UserError as error:
-        return f"not compared: {error}"
+        return f"not compared: {error}", False
     [how] = check_tokenizers([caps], own, source.name, key)
-    return "not compared: the server shows nothing of it" if how is None else f"the same, {how}"
+    unknown = "not compared: the server shows nothing of it"
+    return unknown if how is None else f"the same, {how}", True

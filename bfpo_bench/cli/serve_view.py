@@ -17,17 +17,19 @@ from bfpo_bench.engines.server.capabilities import Capabilities
 from bfpo_bench.names import shortened
 
 _SHOWN = 8
+_ID = "ID"
 
 Line = tuple[str, str, str]
 
 
-def print_found(caps: Capabilities, tokenizer: str | None) -> None:
-    """`tokenizer` says how it was compared, where it was."""
+def print_found(caps: Capabilities, tokenizer: str | None, *, files: bool) -> None:
+    """`tokenizer` says how it was compared, where it was; for `files` see `next_command`."""
     console = Terminal()
     for line in (*_about(caps, tokenizer), ""):
         console.print(plain(line), highlight=False, soft_wrap=True)
     console.print(_table(caps))
-    for line in ("next:", f"    {next_command(caps)}"):
+    command = next_command(caps, files=files)
+    for line in (_next(command), f"    {shlex.join(command)}"):
         console.print(plain(line), highlight=False, soft_wrap=True)
 
 
@@ -118,17 +120,27 @@ def _no(caps: Capabilities, *abilities: str) -> str:
     return "not said" if set(abilities) & set(caps.unsaid) else "no"
 
 
-def next_command(caps: Capabilities) -> str:
-    """The run that asks all that can be asked here."""
-    words = ["bfpo-bench", "run", "--engine", "server", "--server", caps.url, "--model", caps.name]
+def next_command(caps: Capabilities, *, files: bool) -> list[str]:
+    """The run that asks all that can be asked here. `files`: the model has files under its name on the
+    server; where it has none the user has to say in ID's place which files are its."""
+    words = ["bfpo-bench", "run", "--engine", "server", "--server", caps.url]
     if not caps.token_prompts:
-        words += ["--engine-arg", "api=chat"]
-    if not caps.likelihoods:
-        words += ["--tasks", "*/generative"]
-    return shlex.join(words)
+        words += ["--model", caps.name, "--engine-arg", "api=chat"]
+    elif files:
+        words += ["--model", caps.name]
+    else:
+        words += ["--model", _ID, "--engine-arg", f"served_model_name={caps.name}"]
+    return words if caps.likelihoods else [*words, "--tasks", "*/generative"]
 
 
-def as_json(caps: Capabilities, tokenizer: str | None) -> dict[str, Any]:
-    """For programs. `round_trip` in seconds, `context` in tokens."""
-    more = {"likelihoods": caps.likelihoods, "tokenizer": tokenizer, "next": next_command(caps)}
+def _next(command: list[str]) -> str:
+    if _ID in command:
+        return f"next, with the hub id or the folder of what is served in the place of {_ID}:"
+    return "next:"
+
+
+def as_json(caps: Capabilities, tokenizer: str | None, *, files: bool) -> dict[str, Any]:
+    """For programs. `round_trip` in seconds, `context` in tokens; for `files` see `next_command`."""
+    command = shlex.join(next_command(caps, files=files))
+    more = {"likelihoods": caps.likelihoods, "tokenizer": tokenizer, "next": command}
     return asdict(caps) | more

@@ -11,7 +11,6 @@ from bfpo_bench.engines.base import ModelFiles
 from bfpo_bench.engines.routed.check import check_base, check_whole
 from bfpo_bench.engines.source import (
     ROUTED,
-    ROUTED_FILES,
     TOKENIZER,
     Source,
     chat_template,
@@ -20,7 +19,7 @@ from bfpo_bench.engines.source import (
 )
 from bfpo_bench.engines.tokens import model_context
 from bfpo_bench.engines.trust import Trust, check_pickle, runs_code
-from bfpo_bench.engines.weights import content_hash
+from bfpo_bench.engines.weights import identify, identify_tokenizer
 from bfpo_bench.errors import UserError, first_line
 from bfpo_bench.names import existing
 from bfpo_bench.runs.identity import ModelIdentity, digest
@@ -97,9 +96,35 @@ def resolve_subject(
     """The subject behind `ID[@REVISION]_OR_PATH`, from metadata and small files; no weights are loaded.
 
     Local weights are hashed (once: the hash is cached by size and time), `progress` is told so.
-    Raises UserError for a model that is not there, gated, or without weights, configuration or
-    tokenizer, and for one that needs more `trust`.
+    Raises UserError as `open_parts` does.
     """
+    return identified(open_parts(given, trust), progress)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A model that is there and complete; who it is, is not known yet. `code` of its own may run."""
+
+    source: Source
+    base: Source
+    adapter: Source | None
+    config: dict[str, Any]
+    code: bool
+
+    @property
+    def tokens(self) -> Source:
+        """Where its tokenizer is."""
+        return _tokenizer_source(self.base, self.adapter)
+
+    @property
+    def routed(self) -> bool:
+        """See `Subject.routed`."""
+        return self.adapter is not None and self.adapter.has(ROUTED)
+
+
+def open_parts(given: str, trust: Trust = Trust()) -> Parts:
+    """Raises UserError for a model that is not there, gated, or without weights, configuration or
+    tokenizer, and for one that needs more `trust`."""
     source = open_source(given)
     adapter = source if source.has("adapter_config.json", ROUTED) else None
     base = _base_of(adapter) if adapter is not None else source
@@ -107,14 +132,20 @@ def resolve_subject(
     for part in (base, adapter):
         if part is not None:
             check_pickle(part, trust)
-    tokens = _tokenizer_source(base, adapter)
-    config, template = base.json("config.json"), chat_template(tokens)
-    code = runs_code(base.name, given, config, tokenizer_config(tokens), trust)
+    config, tokens = base.json("config.json"), tokenizer_config(_tokenizer_source(base, adapter))
+    code = runs_code(base.name, given, config, tokens, trust)
+    return Parts(source, base, adapter, config, code)
+
+
+def identified(parts: Parts, progress: Callable[[str], None] = lambda _: None) -> Subject:
+    """The subject of these parts. Local weights are hashed: see `resolve_subject`."""
+    source, base, adapter, config = parts.source, parts.base, parts.adapter, parts.config
+    template = chat_template(parts.tokens)
     identity = ModelIdentity(
         name=source.name,
-        weights=_identify(base, progress, code),
-        adapter=_identify(adapter, progress, code) if adapter is not None else None,
-        tokenizer=_identify_tokenizer(tokens),
+        weights=identify(base, progress, parts.code),
+        adapter=identify(adapter, progress, parts.code) if adapter is not None else None,
+        tokenizer=identify_tokenizer(parts.tokens),
         chat_template=digest(template)[:16] if template else None,
     )
     if adapter is not None and adapter.has(ROUTED):
@@ -129,7 +160,7 @@ def resolve_subject(
         name = f"{source.name}@{source.hub.requested}"
     identity = identity.model_copy(update={"name": name})
     training, fault = _training(source)
-    return Subject(name, base, adapter, config, identity, training, fault, remote_code=code)
+    return Subject(name, base, adapter, config, identity, training, fault, remote_code=parts.code)
 
 
 def _training(source: Source) -> tuple[TrainingManifest | None, str | None]:
@@ -185,33 +216,6 @@ def _check_complete(base: Source, adapter: Source | None) -> None:
         check_whole(adapter)
     elif adapter is not None and not adapter.weight_files():
         raise UserError(f"The adapter {adapter.name} has no weights (adapter_model.safetensors).")
-
-
-def _identify(source: Source, progress: Callable[[str], None], code: bool) -> str:
-    """The hub's commit, or the hash of a folder's weights and configuration.
-
-    With `code` of its own the same weights may answer otherwise: the commit, which pins that code as
-    well, says so, and the hash is over the code's files, too.
-    """
-    if source.commit is not None:
-        return f"{source.commit} with its code" if code else source.commit
-    assert source.folder is not None
-    progress(f"hashing the weights of {source.name}")
-    # A training's checkpoints lie below its result, and are none of it
-    configs = [f for f in source.files if f.endswith("config.json") and "/" not in f]
-    configs += ROUTED_FILES if source.has(ROUTED) else ()
-    names = [*source.weight_files(), *configs, *(source.code_files() if code else ())]
-    return content_hash([source.folder / n for n in sorted(set(names))])
-
-
-def _identify_tokenizer(source: Source) -> str:
-    if source.commit is not None:
-        return source.commit
-    assert source.folder is not None
-    names = sorted(
-        f for f in source.files if f.startswith(("tokenizer", "vocab", "merges", "special"))
-    )
-    return content_hash([source.folder / n for n in names])
 
 
 def stop_tokens(source: Source, config: dict[str, Any], tokenizer: Any) -> tuple[int, ...]:

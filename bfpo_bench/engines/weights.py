@@ -1,12 +1,15 @@
-"""Content hashes of weight files, remembered so that gigabytes are read once."""
+"""Which weights and tokenizer a source has: the hub's commit, or content hashes of its files, remembered
+so that gigabytes are read once."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from bfpo_bench.cache import default_cache
+from bfpo_bench.engines.source import ROUTED, ROUTED_FILES, Source
 from bfpo_bench.runs.jsonl import write_atomically
 
 
@@ -49,3 +52,30 @@ def _remembered(memory: Path) -> dict[str, str]:
 
 def _check(key: str, found: str) -> str:
     return hashlib.sha256(f"{key}\0{found}".encode()).hexdigest()[:8]
+
+
+def identify(source: Source, progress: Callable[[str], None], code: bool) -> str:
+    """The hub's commit, or the hash of a folder's weights and configuration.
+
+    With `code` of its own the same weights may answer otherwise: the commit, which pins that code as
+    well, says so, and the hash is over the code's files, too.
+    """
+    if source.commit is not None:
+        return f"{source.commit} with its code" if code else source.commit
+    assert source.folder is not None
+    progress(f"hashing the weights of {source.name}")
+    # A training's checkpoints lie below its result, and are none of it
+    configs = [f for f in source.files if f.endswith("config.json") and "/" not in f]
+    configs += ROUTED_FILES if source.has(ROUTED) else ()
+    names = [*source.weight_files(), *configs, *(source.code_files() if code else ())]
+    return content_hash([source.folder / n for n in sorted(set(names))])
+
+
+def identify_tokenizer(source: Source) -> str:
+    if source.commit is not None:
+        return source.commit
+    assert source.folder is not None
+    names = sorted(
+        f for f in source.files if f.startswith(("tokenizer", "vocab", "merges", "special"))
+    )
+    return content_hash([source.folder / n for n in names])

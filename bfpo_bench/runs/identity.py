@@ -84,9 +84,13 @@ def digest(value: Any) -> str:
 
 def run_id(model: ModelIdentity, settings: Settings) -> str:
     """`<model name>-<8 hex>`: the same command finds its own run again."""
-    short = re.sub(r"[^A-Za-z0-9._-]+", "-", model.name.split("/")[-1]).strip("-.") or "model"
     asked = settings.model_dump(exclude=set(SCORING))
-    return f"{short[:80]}-{digest([model.model_dump(), asked])[:8]}"
+    return f"{short_name(model.name) or 'model'}-{digest([model.model_dump(), asked])[:8]}"
+
+
+def short_name(model: str) -> str:
+    """What run ids of the model begin with, and of models whose names go on from its own."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", model.split("/")[-1]).strip("-.")[:80]
 
 
 def comparability(

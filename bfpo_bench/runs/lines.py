@@ -55,6 +55,14 @@ class VerdictLine(msgspec.Struct, gc=False):
     fault: bool = False
 
 
+class CheckLine(msgspec.Struct, gc=False):
+    """What tells self-checks apart; the part of a document is its sample."""
+
+    task: str
+    doc_id: _Document
+    part: _Part = msgspec.field(name="sample")
+
+
 @dataclass(frozen=True)
 class Lines:
     """Lines of `paths`, as arrays of one length: `keys` (int64: task, document, part), `hashes` of
@@ -102,6 +110,12 @@ class Lines:
 
         start, end = np.searchsorted(self.keys, [place << _TASK_SHIFT, (place + 1) << _TASK_SHIFT])
         return self.where(np.arange(start, end))
+
+    def without(self, places: Sequence[int]) -> Lines:
+        """Those of other tasks."""
+        import numpy as np
+
+        return self.where(~np.isin(self.keys >> _TASK_SHIFT, places))
 
     def documents(self) -> np.ndarray:
         """The sorted documents of one task's lines, each once."""

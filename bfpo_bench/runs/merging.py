@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bfpo_bench.errors import UserError
+from bfpo_bench.runs.checks import checks_file, unchecked_file
 from bfpo_bench.runs.folder import RunFolder
 from bfpo_bench.runs.identity import digest
 from bfpo_bench.runs.jsonl import write_atomically
@@ -100,12 +101,14 @@ def _data(first: StoredShard, one: StoredShard) -> str | None:
 
 
 def check_failed(shards: Sequence[StoredShard]) -> dict[str, str]:
-    """Task -> why it could not be asked, of those that no shard could ask.
+    """Task -> why it could not be asked, of those that no shard could ask, and those that one shard
+    never can: the whole run would be without them as well.
 
-    Raises UserError for one that some shards could.
+    Raises UserError for one that a shard could not ask this time.
     """
     failed = [one.failed for one in shards]
     common = {t: why for t, why in failed[0].items() if all(t in other for other in failed)}
+    common |= _unaskable(shards)
     for one in shards:
         for task, why in one.failed.items():
             if task not in common:
@@ -114,6 +117,10 @@ def check_failed(shards: Sequence[StoredShard]) -> dict[str, str]:
                     f"with `{one.command}`."
                 )
     return common
+
+
+def _unaskable(shards: Sequence[StoredShard]) -> dict[str, str]:
+    return {task: why for one in shards for task, why in one.unaskable.items()}
 
 
 def check_judges(shards: Sequence[StoredShard], now: Mapping[str, dict[str, Any]]) -> None:
@@ -137,7 +144,8 @@ def check_judges(shards: Sequence[StoredShard], now: Mapping[str, dict[str, Any]
 
 def complete_contents(shards: Sequence[StoredShard], needed: Needed) -> Contents:
     """The lines of all shards in one order: by task as the run has them, document, and sample or
-    choice. Raises UserError where a shard is not complete, or has documents of another."""
+    choice; none of tasks that one of them never can ask. Raises UserError where a shard is not
+    complete, or has documents of another."""
     found = []
     for one in shards:
         mine = contents(one, needed.judges)
@@ -148,9 +156,11 @@ def complete_contents(shards: Sequence[StoredShard], needed: Needed) -> Contents
         responses=joined([c.responses for c in found]),
         likelihoods=joined([c.likelihoods for c in found]),
         verdicts={key: joined([c.verdicts[key] for c in found]) for key in needed.judges},
+        checks=joined([c.checks for c in found]),
+        unchecked=joined([c.unchecked for c in found]),
     )
     _check_documents(shards, found, whole, needed)
-    return whole
+    return whole.without([shards[0].places[task] for task in _unaskable(shards)])
 
 
 def _check_documents(
@@ -188,7 +198,8 @@ def write_merged(path: Path, shards: Sequence[StoredShard], whole: Contents) -> 
         for file, lines in _files(draft, whole).items():
             if len(lines):
                 write_atomically(file, lines)
-        draft.write_data(shards[0].folder.data())
+        data, left = shards[0].folder.data(), _unaskable(shards)
+        draft.write_data({task: found for task, found in data.items() if task not in left})
         draft.write_manifest(merged_manifest(shards))
         draft.path.rename(path)
     except OSError as error:
@@ -201,7 +212,9 @@ def write_merged(path: Path, shards: Sequence[StoredShard], whole: Contents) -> 
 
 def _files(run: RunFolder, whole: Contents) -> dict[Path, Lines]:
     verdicts = {run.verdicts_file(key): lines for key, lines in whole.verdicts.items()}
-    return {run.responses_file: whole.responses, run.likelihoods_file: whole.likelihoods} | verdicts
+    asked = {run.responses_file: whole.responses, run.likelihoods_file: whole.likelihoods}
+    checked = {checks_file(run): whole.checks, unchecked_file(run): whole.unchecked}
+    return asked | checked | verdicts
 
 
 def _check_same(run: RunFolder, whole: Contents) -> None:
@@ -227,12 +240,13 @@ def merged_manifest(shards: Sequence[StoredShard]) -> Manifest:
     for one in shards:
         for task, count in one.manifest.counts.items():
             counts.setdefault(task, Counter()).update(count)
-    first = shards[0].manifest
+    first, left = shards[0].manifest, _unaskable(shards)
     return first.model_copy(
         update={
             "shard": None,
             "request": None,
+            "data": {task: found for task, found in first.data.items() if task not in left},
             "sessions": sorted(sessions, key=lambda s: str(s.get("started", ""))),
-            "counts": {task: dict(count) for task, count in counts.items()},
+            "counts": {task: dict(count) for task, count in counts.items() if task not in left},
         }
     )

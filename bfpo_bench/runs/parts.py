@@ -7,12 +7,15 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from bfpo_bench.errors import UserError
+from bfpo_bench.runs.checks import checks_file, unchecked_file
 from bfpo_bench.runs.folder import RunFolder
 from bfpo_bench.runs.lines import (
+    CheckLine,
     LikelihoodLine,
     Lines,
     ResponseLine,
@@ -60,8 +63,18 @@ class StoredShard:
     @property
     def failed(self) -> dict[str, str]:
         """Task -> why it could not be asked, as its last session found."""
-        told = [s["failed"] for s in self.manifest.sessions if "failed" in s]
-        return dict(told[-1]) if told else {}
+        return dict(self._last.get("failed", {}))
+
+    @property
+    def unaskable(self) -> dict[str, str]:
+        """Those of them of which a request cannot be made, so that its command finds the same again."""
+        return {t: why for t, why in self.failed.items() if t in self._last.get("unaskable", ())}
+
+    @property
+    def _last(self) -> dict[str, Any]:
+        """The last session that asked."""
+        asked = [session for session in self.manifest.sessions if "failed" in session]
+        return asked[-1] if asked else {}
 
     @property
     def command(self) -> str:
@@ -72,11 +85,24 @@ class StoredShard:
 
 @dataclass(frozen=True)
 class Contents:
-    """What counts of the lines of a shard, or of all shards: `verdicts` by judge key."""
+    """What counts of the lines of a shard, or of all shards: `verdicts` by judge key; `checks` and
+    `unchecked` answers are those of a self-check's defence."""
 
     responses: Lines
     likelihoods: Lines
     verdicts: Mapping[str, Lines]
+    checks: Lines
+    unchecked: Lines
+
+    def without(self, places: Sequence[int]) -> Contents:
+        """The same but for the lines of tasks, by their places among the run's."""
+        return Contents(
+            self.responses.without(places),
+            self.likelihoods.without(places),
+            {key: lines.without(places) for key, lines in self.verdicts.items()},
+            self.checks.without(places),
+            self.unchecked.without(places),
+        )
 
 
 def find_shards(paths: Sequence[Path]) -> list[Path]:
@@ -175,6 +201,8 @@ def contents(stored: StoredShard, judges: Iterable[str]) -> Contents:
             key: read_lines(folder.verdicts_file(key), VerdictLine, places).matching(answers)
             for key in judges
         },
+        checks=read_lines(checks_file(folder), CheckLine, places).once(last=True),
+        unchecked=read_lines(unchecked_file(folder), ResponseLine, places).once(last=True),
     )
 
 

@@ -15,7 +15,6 @@ from bfpo_bench.engines.events import beginning, opening
 from bfpo_bench.engines.select import load_engine
 from bfpo_bench.engines.subject import Subject
 from bfpo_bench.engines.subject_files import tokenizer_and_files
-from bfpo_bench.engines.tokens import scoring_request
 from bfpo_bench.errors import UserError
 from bfpo_bench.levels import Levels
 from bfpo_bench.progress import Progress, Report
@@ -23,14 +22,15 @@ from bfpo_bench.runs.folder import RunFolder
 from bfpo_bench.runs.jsonl import Appender
 from bfpo_bench.runs.records import Response, StoredLikelihood
 from bfpo_bench.runs.shard import Shard
-from bfpo_bench.stages.asked import Asked, Asking, ended, generative_requests
+from bfpo_bench.stages.asked import Asked, Asking, ended
+from bfpo_bench.stages.built import built_requests, part_of
 from bfpo_bench.stages.checked import Checked, check_counts, checked_responses
 from bfpo_bench.stages.counted import counted, each_once
 from bfpo_bench.stages.evaluate import evaluate_tasks
 from bfpo_bench.stages.seen_data import doubts, record_data
 from bfpo_bench.suite.data import DataRevision
-from bfpo_bench.suite.discriminative import Choice, choices
-from bfpo_bench.suite.documents import LoadedTask, Selection, load_documents, unusable
+from bfpo_bench.suite.discriminative import Choice
+from bfpo_bench.suite.documents import LoadedTask, Selection, load_documents
 from bfpo_bench.suite.lock import DataLock
 from bfpo_bench.suite.suites import Suite
 from bfpo_bench.suite.tasks import TaskSpec
@@ -71,7 +71,8 @@ class RespondResult:
     responses of which nobody told how many they are.
 
     `failed` maps tasks whose data could not be used, or whose choices the engine could not score, to
-    why; `warnings` are sentences for the user.
+    why. Of `unaskable` ones the documents are there, and a request cannot be made of one: no other
+    session would come further. `warnings` are sentences for the user.
     """
 
     counts: dict[str, dict[str, int]]
@@ -79,6 +80,7 @@ class RespondResult:
     seconds: dict[str, float]
     failed: dict[str, str]
     warnings: tuple[str, ...] = ()
+    unaskable: tuple[str, ...] = ()
 
 
 def respond(job: RespondJob, report: Report) -> RespondResult:
@@ -107,7 +109,10 @@ def respond(job: RespondJob, report: Report) -> RespondResult:
     )
     report(Progress("encoding requests"))
     how = Asking(job.suite, job.seed, job.chat_template, files.context, job.defence, job.levels)
-    loaded, built, scoring, asked = _requests(how, tokenizer, loaded, failed, job.shard)
+    unaskable: list[str] = []
+    loaded, built, scoring, asked = built_requests(
+        how, tokenizer, loaded, failed, unaskable, job.shard
+    )
     _check(job, loaded, failed)
     record_data(run, loaded, job.data)
     warnings = doubts(loaded, job.data)
@@ -147,11 +152,12 @@ def respond(job: RespondJob, report: Report) -> RespondResult:
     _check(job, loaded, failed)
     resumed = Counter(k[0] for k in done) + Counter(k[0] for k in answered)
     return RespondResult(
-        counts=check_counts(run, counted(run, [_part(t, job.shard) for t in loaded], resumed)),
+        counts=check_counts(run, counted(run, [part_of(t, job.shard) for t in loaded], resumed)),
         engine=description,
         seconds=seconds,
         failed=failed,
         warnings=warnings,
+        unaskable=tuple(unaskable),
     )
 
 
@@ -255,46 +261,3 @@ def _response(asked: Asked, given: Generation | Failure, engine: str, tokenizer:
 def _check(job: RespondJob, loaded: Sequence[LoadedTask], failed: Mapping[str, str]) -> None:
     if failed and (job.strict or not loaded):
         raise UserError(next(iter(failed.values())))
-
-
-def _part(task: LoadedTask, shard: Shard | None) -> LoadedTask:
-    """The task with the documents of its that are asked here."""
-    return task if shard is None else task.part(shard.of(task.spec.name, task.doc_ids))
-
-
-def _requests(
-    how: Asking,
-    tokenizer: Any,
-    loaded: Sequence[LoadedTask],
-    failed: dict[str, str],
-    shard: Shard | None = None,
-) -> tuple[list[LoadedTask], list[Choice], list[tuple[ScoringRequest, int]], list[Asked]]:
-    """The tasks whose requests can be built and encoded, with all their choices, those as tokens, and
-    their prompts, or of each what falls to `shard`; the others join `failed`."""
-    usable: list[LoadedTask] = []
-    built: list[Choice] = []
-    scoring: list[tuple[ScoringRequest, int]] = []
-    asked: list[Asked] = []
-    for task in loaded:
-        try:
-            if task.spec.kind == "generative":
-                asked += generative_requests(how, tokenizer, [_part(task, shard)])
-            else:
-                # Of all its documents: lm-eval draws examples for one after the other
-                ids = set(_part(task, shard).doc_ids)
-                mine = [c for c in choices([task]) if c.doc_id in ids]
-                scoring += [
-                    scoring_request(tokenizer, c.context, c.continuation, how.context) for c in mine
-                ]
-                built += mine
-            usable.append(task)
-        except UserError as error:
-            failed[task.spec.name] = f"Task {task.spec.name}: {error}"
-        except Exception as error:
-            failed[task.spec.name] = unusable(task.spec, "one of its documents", error)
-    lost = [t for t in loaded if t.spec.kind == "generative" and t not in usable]
-    if lost and not asked:
-        # The model's chat template, and no document: what is left would pass for the whole
-        name = lost[0].spec.name
-        raise UserError(failed[name].removeprefix(f"Task {name}: "))
-    return usable, built, scoring, asked

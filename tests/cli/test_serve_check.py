@@ -34,7 +34,9 @@ def test_one_that_can_do_all(tmp_path: Path) -> None:
     assert len(rows(said.out)) == 6
     assert f"{server.url}: vllm 0.32.0, answers in " in said.out
     assert "model tiny: 512 tokens" in said.out
-    assert f"bfpo-bench run --engine server --server {server.url} --model tiny\n" in said.out
+    run = f"bfpo-bench run --engine server --server {server.url}"
+    assert f"{run} --model ID --engine-arg served_model_name=tiny\n" in said.out
+    assert "next, with the hub id or the folder of what is served in the place of ID:" in said.out
 
 
 def test_one_without_log_probabilities(tmp_path: Path) -> None:
@@ -42,7 +44,9 @@ def test_one_without_log_probabilities(tmp_path: Path) -> None:
         said = command("serve-check", server.url, cwd=tmp_path)
     assert said.code == 0, said.err
     assert rows(said.out)["give log-"] == "no"
-    assert said.out.rstrip().endswith("--model tiny --tasks '*/generative'")
+    assert said.out.rstrip().endswith(
+        "--model ID --engine-arg served_model_name=tiny --tasks '*/generative'"
+    )
 
 
 def test_a_hosted_one(tmp_path: Path) -> None:
@@ -60,7 +64,18 @@ def test_its_next_command_is_one(tmp_path: Path) -> None:
     with OpenAIServer(name=name) as server:
         said = command("serve-check", server.url, cwd=tmp_path)
     assert "\x1b" not in said.out
-    assert """--model 'it'"'"'s[2J $(reboot)'""" in said.out
+    assert """--engine-arg 'served_model_name=it'"'"'s[2J $(reboot)'""" in said.out
+
+
+def test_a_name_that_may_be_a_models_on_the_hub(tmp_path: Path) -> None:
+    """Its run needs no other."""
+    with OpenAIServer(LLAMA_CPP, name=REFUSER) as server:
+        said = command("serve-check", server.url, cwd=tmp_path)
+    assert said.code == 0, said.err
+    assert (
+        f"next:\n    bfpo-bench run --engine server --server {server.url} --model {REFUSER} "
+        in (said.out)
+    )
 
 
 def test_a_tokenizer_that_is_another(hub: str, tmp_path: Path) -> None:
@@ -78,6 +93,7 @@ def test_a_name_that_is_no_model_on_the_hub(hub: str, tmp_path: Path) -> None:
         said = command("serve-check", server.url, "--model", "tiny", cwd=tmp_path)
     assert said.code == 0, said.err
     assert "tokenizer: not compared: There is no model tiny on the hub" in said.out
+    assert "--model ID --engine-arg served_model_name=tiny" in said.out
 
 
 def test_a_folder_that_is_served_under_another_name(tmp_path: Path) -> None:

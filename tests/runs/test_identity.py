@@ -17,6 +17,7 @@ from bfpo_bench.runs.identity import (
     comparability_key,
     digest,
     run_id,
+    short_name,
 )
 
 SETTINGS = settings(
@@ -89,6 +90,13 @@ def test_each_part_of_the_model_changes_the_run_id(part: str) -> None:
     assert run_id(MODEL.model_copy(update={part: OTHER_MODEL[part]}), SETTINGS) != run_id(
         MODEL, SETTINGS
     )
+
+
+@given(st.text(max_size=100), st.sampled_from(["", "@1a2b3c4d", " + instruction", " (as served)"]))
+def test_a_run_id_begins_with_the_models_short_name(name: str, more: str) -> None:
+    """Also of one whose name goes on: so the runs of a folder are found without its hash."""
+    model = MODEL.model_copy(update={"name": name + more})
+    assert run_id(model, SETTINGS).startswith(short_name(name))
 
 
 def test_engine_devices_and_judges_are_no_part_of_the_run_id() -> None:

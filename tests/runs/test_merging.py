@@ -24,6 +24,13 @@ from shards import (
 )
 
 from bfpo_bench.errors import UserError
+from bfpo_bench.runs.checks import (
+    Check,
+    checks_file,
+    stored_answers,
+    stored_checks,
+    unchecked_file,
+)
 from bfpo_bench.runs.folder import RunFolder
 from bfpo_bench.runs.merging import (
     check_alike,
@@ -33,6 +40,7 @@ from bfpo_bench.runs.merging import (
     write_merged,
 )
 from bfpo_bench.runs.parts import (
+    Needed,
     StoredShard,
     by_run,
     contents,
@@ -48,6 +56,11 @@ def merged(out: Path, shards: list[StoredShard]) -> RunFolder:
     return write_merged(out / RUN, shards, complete_contents(shards, NEEDED))
 
 
+def check(doc_id: int, said: str) -> Check:
+    reading = {"yes": "harmful", "no": "harmless"}[said]
+    return Check("talk", doc_id, 0, "Harmful?", said, reading, said == "yes", 5, 1, "null")
+
+
 def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
@@ -60,6 +73,26 @@ class TestMerging:
         assert [(r["doc_id"], r["choice"]) for r in lines(run.likelihoods_file)] == [
             (i, c) for i in DOCUMENTS["choose"] for c in (0, 1)
         ]
+
+    def test_self_checks_and_the_answers_that_they_blocked_are_kept(self, tmp_path: Path) -> None:
+        """Of document 2 a check was asked again, and the last counts. Seven documents in three shards."""
+        shards = all_shards(tmp_path)
+        for one in shards:
+            mine = [r.doc_id for r in one.folder.responses()]
+            append(unchecked_file(one.folder), [response(i, f"Unsafe {i}") for i in mine])
+            append(checks_file(one.folder), [check(i, "no") for i in mine if i == 2])
+            append(checks_file(one.folder), [check(i, "yes") for i in mine])
+        run = merged(tmp_path, shards)
+        assert [c["doc_id"] for c in lines(checks_file(run))] == list(DOCUMENTS["talk"])
+        assert [c["said"] for c in lines(checks_file(run))] == ["yes"] * 7
+        assert [r["response"] for r in lines(unchecked_file(run))] == [
+            f"Unsafe {i}" for i in DOCUMENTS["talk"]
+        ]
+        assert len(stored_checks(run)) == len(stored_answers(run)) == 7
+        merged(tmp_path, shards)
+        checks_file(run).unlink()
+        with pytest.raises(UserError, match=r"checks.jsonl holds other lines than the shards"):
+            merged(tmp_path, shards)
 
     def test_lines_are_as_they_were_stored(self, tmp_path: Path) -> None:
         """With their checksums."""
@@ -296,8 +329,8 @@ class TestGoingTogether:
             check_judges(all_shards(tmp_path, 2), {"refusal": JUDGE, "harm": JUDGE})
 
 
-def failing(shard: StoredShard, **failed: str) -> StoredShard:
-    sessions = [{**shard.manifest.sessions[0], "failed": failed}]
+def failing(shard: StoredShard, *unaskable: str, **failed: str) -> StoredShard:
+    sessions = [{**shard.manifest.sessions[0], "failed": failed, "unaskable": unaskable}]
     return replace(shard, manifest=shard.manifest.model_copy(update={"sessions": sessions}))
 
 
@@ -311,6 +344,27 @@ class TestFailedTasks:
         words = r"shard-2-of-2 lacks choose, which others have \(out of memory\): finish it"
         with pytest.raises(UserError, match=words):
             check_failed([first, failing(second, choose="out of memory.")])
+
+    def test_one_that_a_shard_never_can_is_left_out_as_of_the_whole_run(
+        self, tmp_path: Path
+    ) -> None:
+        """One document of talk cannot be put into the model's template: it falls to one shard of three."""
+        first, second, third = all_shards(tmp_path)
+        shards = [first, failing(second, "talk", talk="Its template refuses it."), third]
+        assert check_failed(shards) == {"talk": "Its template refuses it."}
+        without = Needed((), ("choose",), NEEDED.judges)
+        run = write_merged(tmp_path / RUN, shards, complete_contents(shards, without))
+        assert not run.responses_file.exists()
+        assert not run.verdicts_file("refusal").exists()
+        assert len(lines(run.likelihoods_file)) == 10
+        manifest = run.manifest()
+        assert manifest is not None
+        assert list(manifest.data) == list(manifest.counts) == list(run.data()) == ["choose"]
+
+    def test_a_fault_of_another_shard_keeps_it_out_no_less(self, tmp_path: Path) -> None:
+        first, second = all_shards(tmp_path, 2)
+        shards = [failing(first, choose="no disk"), failing(second, "choose", choose="never")]
+        assert check_failed(shards) == {"choose": "never"}
 
 
 class TestFinding:

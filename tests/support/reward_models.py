@@ -293,3 +293,13 @@ def score_with_vllm(jobs: Sequence[ScoreJob], report: Any) -> list[list[tuple[fl
         found.append(scores_of(scorer, job.texts))
         scorer.close()
     return found
+
+
+def score_on_ray(job: ScoreJob, report: Any) -> list[tuple[float, ...]]:
+    """A stage: two workers, and more texts than one of them is given at a time."""
+    from bfpo_bench.engines.scorer import load_scorer
+
+    scorer = load_scorer("ray", files_of(job.folder, workers=2, max_num_seqs=4))
+    found = scores_of(scorer, job.texts)
+    scorer.close()
+    return found

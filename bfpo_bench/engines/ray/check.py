@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from threading import Thread
 from typing import Any
 
 from bfpo_bench.engines.base import Remote
@@ -15,6 +16,7 @@ from bfpo_bench.engines.select import ON_VLLM, EngineChoice
 from bfpo_bench.errors import UserError
 
 REACH_SECONDS = 10.0
+"""For all of it: to find the host, to connect and to be greeted."""
 _SETTINGS = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 """A frame of HTTP/2: no content, the type of settings, no flags, stream 0."""
 
@@ -97,6 +99,25 @@ def devices(arguments: Mapping[str, Any]) -> int:
     return product
 
 
+def in_time(call: Callable[[], None], seconds: float) -> None:
+    """Raises what `call` raises, and TimeoutError where it does not end: its thread is left then."""
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            call()
+        except BaseException as error:
+            raised.append(error)
+
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        raise TimeoutError
+    if raised:
+        raise raised[0]
+
+
 def _check_reachable(address: str) -> None:
     if address == "auto":
         return
@@ -107,15 +128,19 @@ def _check_reachable(address: str) -> None:
             "named (its port is 6379 unless another was asked for), on a machine of the cluster."
         )
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), REACH_SECONDS) as there:
-            if os.environ.get("RAY_USE_TLS", "0") == "0" and not _speaks_http2(there):
-                raise OSError(0, "what is there is no Ray")
+        in_time(lambda: _greet(host.strip("[]"), int(port)), REACH_SECONDS)
     except OSError as error:
         raise UserError(
             f"No Ray cluster answers at --ray-address {address} "
             f"({error.strerror or 'no reply'}): see `ray status` there, or leave the option for a "
             "Ray of this machine's own."
         ) from error
+
+
+def _greet(host: str, port: int) -> None:
+    with socket.create_connection((host, port), REACH_SECONDS) as there:
+        if os.environ.get("RAY_USE_TLS", "0") == "0" and not _speaks_http2(there):
+            raise OSError(0, "what is there is no Ray")
 
 
 def _speaks_http2(there: socket.socket) -> bool:

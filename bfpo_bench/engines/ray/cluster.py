@@ -5,25 +5,18 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import shutil
 import sys
-import tempfile
-from collections.abc import Callable
-from pathlib import Path
-from threading import Thread
 from typing import Any
 
-import psutil
-
-from bfpo_bench.engines.ray.check import check_joinable
+from bfpo_bench.engines.ray.check import check_joinable, in_time
+from bfpo_bench.engines.ray.home import Home, clear_left
 from bfpo_bench.engines.ray.room import Node
 from bfpo_bench.errors import UserError, first_line
 
-CONNECT_SECONDS = 25.0
-LOOK_SECONDS = 120.0
-"""How long a node may take to start a process that looks at what is installed there."""
+CONNECT_SECONDS = 20.0
+"""To join, once something like Ray has answered: with `check.REACH_SECONDS` a command that cannot join
+a cluster has ended within half a minute."""
 
-_FOLDERS = "bfpo-ray-"
 STORE_BYTES = 512 * 2**20
 """Of a Ray of our own: token ids of some thousand requests are in it at a time."""
 
@@ -31,8 +24,8 @@ STORE_BYTES = 512 * 2**20
 class Cluster:
     """A connection to Ray, one in a process."""
 
-    def __init__(self, address: str | None, folder: str | None) -> None:
-        self._address, self._folder = address, folder
+    def __init__(self, address: str | None, home: Home | None) -> None:
+        self._address, self._home = address, home
 
     @classmethod
     def connect(cls, address: str | None) -> Cluster:
@@ -62,7 +55,7 @@ class Cluster:
         """
         self.close()
         try:
-            self._folder = type(self).connect(self._address)._folder
+            self._home = type(self).connect(self._address)._home
         except UserError as error:
             raise RuntimeError(f"the Ray cluster was lost: {error}") from error
 
@@ -72,13 +65,19 @@ class Cluster:
 
         return [_node(told) for told in ray.nodes() if told["Alive"]]
 
+    def free(self, kind: str) -> float:
+        """How many of the living nodes' GPUs or CPUs nobody has taken."""
+        import ray
+
+        return float(ray.available_resources().get(kind, 0.0))
+
     def close(self) -> None:
         """Leave the cluster, and end it where it is our own; its actors for us end with this."""
         import ray
 
         ray.shutdown()
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        if self._home is not None:
+            self._home.remove()
 
 
 def _node(told: dict[str, Any]) -> Node:
@@ -93,8 +92,7 @@ def _node(told: dict[str, Any]) -> Node:
     )
 
 
-def _start() -> str:
-    """Returns the folder of its sockets and logs."""
+def _start() -> Home:
     # Read when Ray is imported: its servers listen on the loopback interface alone, and to nobody
     # who does not know this
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
@@ -104,8 +102,7 @@ def _start() -> str:
     import ray
 
     clear_left()
-    # A short path, since names of sockets are
-    folder = tempfile.mkdtemp(prefix=f"{_FOLDERS}{os.getpid()}-", dir="/tmp")
+    home = Home.make()
     try:
         ray.init(
             address="local",
@@ -113,29 +110,22 @@ def _start() -> str:
             logging_level=logging.WARNING,
             object_store_memory=STORE_BYTES,
             _node_ip_address="127.0.0.1",
-            _temp_dir=folder,
+            _temp_dir=str(home.folder),
         )
     except Exception as error:
-        shutil.rmtree(folder, ignore_errors=True)
+        home.remove()
         raise UserError(
             f"Ray does not start on this machine ({first_line(error)}): see the run's log, or use "
             "--engine vllm."
         ) from error
-    return folder
-
-
-def clear_left(place: Path = Path("/tmp")) -> None:
-    """Remove the folders of processes that were killed before they could."""
-    for folder in place.glob(f"{_FOLDERS}*-*"):
-        owner = folder.name.removeprefix(_FOLDERS).partition("-")[0]
-        if owner.isdecimal() and not psutil.pid_exists(int(owner)):
-            shutil.rmtree(folder, ignore_errors=True)
+    return home
 
 
 def _join(address: str) -> None:
-    def join() -> None:
-        import ray
+    # A busy machine takes seconds for this, which are not the cluster's
+    import ray
 
+    def join() -> None:
         ray.init(address=address, logging_level=logging.WARNING)
 
     try:
@@ -150,22 +140,3 @@ def _join(address: str) -> None:
             f"The Ray cluster at --ray-address {address} cannot be joined from this machine "
             f"({first_line(error)}): start this on one of its nodes, with its Ray and Python."
         ) from error
-
-
-def in_time(call: Callable[[], None], seconds: float) -> None:
-    """Raises what `call` raises, and TimeoutError where it does not end: its thread is left then."""
-    raised: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            call()
-        except BaseException as error:
-            raised.append(error)
-
-    thread = Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if thread.is_alive():
-        raise TimeoutError
-    if raised:
-        raise raised[0]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import re
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -16,10 +15,17 @@ from bfpo_bench.engines.base import Failure
 from bfpo_bench.engines.ray import rows
 from bfpo_bench.engines.ray.cluster import Cluster
 from bfpo_bench.engines.ray.feed import Feed, Ledger
+from bfpo_bench.engines.ray.raised import (
+    explained,
+    failed,
+    is_refusal,
+    ray_errors,
+    refusal,
+    unanswered,
+)
 from bfpo_bench.engines.ray.room import Shape, capacity
 from bfpo_bench.engines.vllm_core import Ask
-from bfpo_bench.engines.vllm_refusal import refused
-from bfpo_bench.errors import first_line
+from bfpo_bench.progress import ALOUD
 
 BATCH = 16
 """Requests that come back together. Ray spends some 10 ms on each batch, a killed worker all of its."""
@@ -29,12 +35,18 @@ AT_ONCE = 512
 
 _LOOK_SECONDS = 30.0
 _STAGE = "vLLMEngineStage"
-_CREATION = re.compile(r"creation task|ray::.*\.__init__\(\)")
-"""What Ray says of an actor that does not come to life."""
+_WAITS = (
+    "the Ray cluster has no free %s for a worker: it is waited for until others end their work there "
+    "(`ray status` shows what is taken)"
+)
 
 K = TypeVar("K")
 
+Lost = list[tuple[Ask[K], str]]
+"""Requests without an answer, each with what was raised under it, if it was told."""
+
 log = logging.getLogger(__name__)
+aloud = logging.getLogger(ALOUD)
 
 
 @dataclass(frozen=True)
@@ -80,6 +92,7 @@ class RayCore:
     def __init__(self, cluster: Cluster, shape: Shape, model: Model) -> None:
         self._cluster, self._shape, self._model = cluster, shape, model
         self.asked_again = 0
+        self._begun = False
         _set_context()
 
     def stream(self, asks: Iterable[Ask[K]], count: int) -> Iterator[tuple[K, Any | Failure]]:
@@ -89,14 +102,14 @@ class RayCore:
         where requests were lost that no worker had.
         """
         waiting: Iterator[Ask[K]] = iter(asks)
-        lost: list[Ask[K]] = []
+        lost: Lost[K] = []
         usual = Pace.usual(self._model.arguments)
         paces = iter((usual, usual, ALONE))
         pace = next(paces)
         left = count
         while left:
             # What a pass does not come to, of those lost before as well, waits for the next
-            waiting = chain(lost, waiting)
+            waiting = chain((ask for ask, _ in lost), waiting)
             there = self._alive()
             came, lost, fault = yield from self._pass(waiting, left, pace)
             left -= came
@@ -113,11 +126,10 @@ class RayCore:
             elif fault is None:
                 break
         if left and left == count:
-            raise RuntimeError("none of the cluster's workers lives to answer one request")
-        reason = "its worker dies of it or vLLM breaks, also when it is asked alone"
-        for ask in lost:
+            raise unanswered(raised for _, raised in lost)
+        for ask, raised in lost:
             # What a node had that died need not be what it died of
-            yield ask.key, Failure(reason, fault=died)
+            yield ask.key, failed(raised, died)
         if left != len(lost):
             raise RuntimeError(f"the Ray cluster lost {left - len(lost)} requests on the way")
 
@@ -126,26 +138,31 @@ class RayCore:
 
     def _pass(
         self, asks: Iterator[Ask[K]], count: int, pace: Pace
-    ) -> Generator[tuple[K, Any | Failure], None, tuple[int, list[Ask[K]], Exception | None]]:
+    ) -> Generator[tuple[K, Any | Failure], None, tuple[int, Lost[K], Exception | None]]:
         """Returns how many were answered, those that were handed in and not answered, and what ended
         the pipeline before its time."""
-        came, fault = 0, None
+        came, fault, raised = 0, None, dict[int, str]()
         shape = self._fitting()
+        # Of a later pipeline what is taken may be by workers of the last one
+        taken = not self._begun and self._cluster.free(shape.kind) < shape.each
+        self._begun = True
         ledger = Ledger(asks, 2 * shape.workers * pace.batch * pace.batches)
         feed = Feed(ledger, count, pace.batch)
         try:
-            for row in self._rows(self._pipeline(shape, pace)(feed.dataset())):
-                if _broke(row):
-                    ledger.passed(int(row["number"]))
+            for row in self._rows(self._pipeline(shape, pace)(feed.dataset()), taken):
+                number, error = int(row["number"]), str(row.get("__inference_error__") or "")
+                if error and not is_refusal(error):
+                    raised[number] = error
+                    ledger.passed(number)
                     continue
-                ask = ledger.answered(int(row["number"]))
+                ask = ledger.answered(number)
                 if ask is not None:
                     came += 1
-                    yield ask.key, _read(row)
-        except _ray_errors() as error:
-            fault = _explained(error, self._model.folder)
+                    yield ask.key, refusal(error) if error else row["answer"]
+        except ray_errors() as error:
+            fault = explained(error, self._model.folder)
         finally:
-            lost = ledger.close()
+            lost = [(ask, raised.get(number, "")) for number, ask in ledger.close().items()]
             feed.close()
         if feed.error is not None:
             raise feed.error
@@ -195,8 +212,9 @@ class RayCore:
         stage.map_batches_kwargs.update(max_restarts=-1, max_task_retries=0)
         return processor
 
-    def _rows(self, dataset: Any) -> Iterator[dict[str, Any]]:
-        """A block's rows when it is there.
+    def _rows(self, dataset: Any, taken: bool) -> Iterator[dict[str, Any]]:
+        """A block's rows when it is there. `taken`: there was no room for one worker at the beginning;
+        where there still is none after a while, that is said aloud.
 
         Raises RuntimeError when the cluster has lost all nodes that a worker fits on.
         """
@@ -218,23 +236,16 @@ class RayCore:
             try:
                 block = blocks.get(timeout=_LOOK_SECONDS)
             except Empty:
-                self._fitting()
+                shape = self._fitting()
+                if taken and self._cluster.free(shape.kind) < shape.each:
+                    aloud.warning(_WAITS, shape.kind)
+                taken = False
                 continue
             if block is None:
                 return
             if isinstance(block, Exception):
                 raise block
             yield from block.to_pylist()
-
-
-def _broke(row: dict[str, Any]) -> bool:
-    """Whether vLLM broke while it had this request, which need not be the one that it broke under."""
-    return str(row.get("__inference_error__") or "").startswith("EngineGenerateError")
-
-
-def _read(row: dict[str, Any]) -> Any | Failure:
-    reason = row.get("__inference_error__")
-    return Failure(f"vLLM refuses it: {first_line(Exception(reason))}") if reason else row["answer"]
 
 
 def _set_context() -> None:
@@ -247,22 +258,3 @@ def _set_context() -> None:
     # What a dead worker had is asked again, and a stage has its own limit on silence
     context.max_errored_blocks = -1
     context.execution_no_progress_timeout_s = -1
-
-
-def _ray_errors() -> tuple[type[Exception], ...]:
-    import ray
-    from ray.data.exceptions import UserCodeException
-
-    return (ray.exceptions.RayError, UserCodeException)
-
-
-def _explained(error: Exception, folder: str) -> Exception:
-    """A worker that does not come to life says why in the last line of its traceback."""
-    import ray
-
-    if not isinstance(error, ray.exceptions.ActorDiedError | ray.exceptions.RayTaskError):
-        return error
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if not any(_CREATION.search(line) for line in lines):
-        return error
-    return refused(folder, " on the Ray cluster", lines[-1])

@@ -63,12 +63,12 @@ class Ledger(Generic[K]):
         with self._changed:
             return self._inside.pop(number, None)
 
-    def close(self) -> list[Ask[K]]:
-        """Hand no more in; returns those that were and have no answer, in order."""
+    def close(self) -> dict[int, Ask[K]]:
+        """Hand no more in; returns those that were and have no answer by their numbers, in order."""
         with self._changed:
             self._closed = True
             self._changed.notify()
-            return list(self._inside.values())
+            return dict(self._inside)
 
 
 class Feed:

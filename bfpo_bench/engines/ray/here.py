@@ -7,7 +7,8 @@ from functools import cache
 from bfpo_bench.engines.ray.room import Node
 from bfpo_bench.engines.trial import attempt
 
-LOOK_SECONDS = 60.0
+LOOK_SECONDS = 20.0
+"""After it nothing is refused ahead of Ray's own start."""
 
 
 @cache

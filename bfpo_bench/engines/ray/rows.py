@@ -101,4 +101,8 @@ def _by_token(place: Mapping[Any, Any]) -> dict[int, Any]:
 
 
 def _chance(found: Mapping[str, Any]) -> tuple[float, int]:
-    return float(found["logprob"]), int(found["rank"] or 0)
+    """Raises ValueError where vLLM tells no rank: the token would pass for one that greedy decoding
+    does not give."""
+    if not found["rank"]:
+        raise ValueError("vLLM tells no rank of a token that it was asked about")
+    return float(found["logprob"]), int(found["rank"])

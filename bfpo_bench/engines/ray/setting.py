@@ -83,6 +83,20 @@ class Setting:
         return told | ({"asked_again": asked_again} if asked_again else {})
 
 
+def check_room(given: Mapping[str, Any], address: str) -> None:
+    """Join the cluster at `address` and leave it again.
+
+    Raises UserError where that cannot be, and where it has no room for the workers that the engine's
+    arguments ask for.
+    """
+    workers, arguments = worker_arguments(given)
+    cluster = Cluster.connect(address)
+    try:
+        shape(cluster.nodes(), workers, devices(arguments))
+    finally:
+        cluster.close()
+
+
 def environment(
     given: Mapping[str, str], shape: Shape, nodes: tuple[Node, ...], *, eager: bool
 ) -> dict[str, str]:

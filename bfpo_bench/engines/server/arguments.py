@@ -48,4 +48,9 @@ def check_server_arguments(arguments: Mapping[str, Any]) -> ServerArguments:
     api = arguments.get("api")
     if api is not None and api not in APIS:
         raise UserError(f"--engine-arg api={api} is none: give {' or '.join(APIS)}.")
+    if api == "chat" and "max_model_len" in arguments:
+        raise UserError(
+            "--engine-arg api=chat sends messages whole, and max_model_len would cut none of them: leave "
+            "one of the two out."
+        )
     return ServerArguments(concurrency, float(timeout), api)

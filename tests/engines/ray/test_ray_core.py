@@ -11,12 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bench import HEAD64
+from commands import command
+from serving import need_vllm
 
 from bfpo_bench.engines.base import Failure, Remote
 from bfpo_bench.engines.ray.check import check_ray
 from bfpo_bench.engines.ray.cluster import Cluster
 from bfpo_bench.engines.ray.core import Model, Pace, RayCore
 from bfpo_bench.engines.ray.room import Shape
+from bfpo_bench.engines.source import open_source
 from bfpo_bench.engines.vllm_core import Ask
 
 # As Cluster.connect has it, and before Ray is imported
@@ -151,6 +155,41 @@ def test_workers_that_all_die_at_once(cluster: Cluster, tmp_path: Path) -> None:
 
 def test_the_address_of_a_cluster(nodes: Any) -> None:
     check_ray({}, Remote(ray_address=nodes.address))
+
+
+def test_the_settings_of_rays_own_stage(cluster: Cluster, hub: str) -> None:
+    """As Ray Data gets them: a dead worker starts again, none of its requests waits for that, and a
+    worker takes two CPUs and has three batches at a time."""
+    need_vllm()
+    folder = str(open_source(HEAD64).materialise(weights=False))
+    model = Model(folder, "generate", {"tensor_parallel_size": 1}, {"VLLM_CPU_KVCACHE_SPACE": "1"})
+    shape, pace = Shape(1, "CPU", 2), Pace(4, 3)
+    processor: Any = RayCore(cluster, shape, model)._pipeline(shape, pace)
+    stage = processor.get_stage_by_name("vLLMEngineStage")
+    told = stage.get_dataset_map_batches_kwargs(batch_size=4, data_column="row")
+    expected = {
+        "max_restarts": -1,
+        "max_task_retries": 0,
+        "num_cpus": 2,
+        "max_concurrency": 3,
+        "batch_size": 4,
+        "runtime_env": {"env_vars": {"VLLM_CPU_KVCACHE_SPACE": "1"}},
+    }
+    assert {name: told.get(name) for name in expected} == expected
+    assert told["fn_constructor_kwargs"]["should_continue_on_error"] is True
+
+
+def test_a_cluster_without_the_asked_resources(nodes: Any, hub: str, tmp_path: Path) -> None:
+    """By the command, whose first stage joins the cluster."""
+    need_vllm()
+    words = ("--engine", "ray", "--ray-address", nodes.address, "--engine-arg", "workers=99")
+    shown = command("run", *words, "--model", HEAD64, "--limit", "2", cwd=tmp_path)
+    assert (shown.code, shown.error) == (
+        2,
+        "error: The Ray cluster has 2 CPUs on 3 nodes, and 99 workers of 1 need 99: give --engine-arg "
+        "workers=2 or add nodes.",
+    )
+    assert [path.name for path in tmp_path.glob("runs/*/logs/*")] == ["join.log"]
 
 
 def test_a_node_that_is_lost(cluster: Cluster, nodes: Any, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -11,18 +10,19 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import pytest
 from bench import HEAD64
 from commands import command
+from faults import stages_here
 from hypothesis import given
 from hypothesis import strategies as st
 from judge_server import JudgeServer, Sent
 
 from bfpo_bench.engines.base import Remote
-from bfpo_bench.engines.ray import check
+from bfpo_bench.engines.ray import check, setting
 from bfpo_bench.engines.ray.check import (
     check_ray,
     check_ray_asked,
@@ -30,10 +30,10 @@ from bfpo_bench.engines.ray.check import (
     on_ray,
     worker_arguments,
 )
-from bfpo_bench.engines.ray.cluster import clear_left
 from bfpo_bench.engines.ray.core import AT_ONCE, BATCH, Pace
 from bfpo_bench.engines.ray.feed import Ledger, table
 from bfpo_bench.engines.ray.here import this_machine
+from bfpo_bench.engines.ray.home import Home, clear_left
 from bfpo_bench.engines.ray.nodes import Seen, check_nodes, look
 from bfpo_bench.engines.ray.room import Node, Shape, shape
 from bfpo_bench.engines.ray.rows import (
@@ -119,6 +119,15 @@ class TestWhatIsAsked:
             with pytest.raises(UserError, match=f"answers at .*:{port} .no reply"):
                 check_ray({}, Remote(ray_address=f"127.0.0.1:{port}"))
 
+    def test_a_host_that_takes_its_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """One deadline for all of it: here a byte comes now and then, and no greeting is ever whole."""
+        monkeypatch.setattr(check, "REACH_SECONDS", 0.2)
+        ended = Event()
+        monkeypatch.setattr(check, "_greet", lambda *_: ended.wait(60))
+        with pytest.raises(UserError, match=r"answers at --ray-address head:6379 \(no reply\)"):
+            check_ray({}, Remote(ray_address="head:6379"))
+        ended.set()
+
     def test_an_address_is_for_this_engine(self) -> None:
         check_ray_asked("vllm", {}, None)
         with pytest.raises(UserError, match="--ray-address head:6379 is for --engine ray"):
@@ -202,6 +211,40 @@ class TestThisMachine:
             "Ray is asked for 99 workers of 1 device each"
         )
 
+    def test_no_room_on_a_cluster_is_found_out_before_anything_is_loaded(
+        self, hub: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Neither weights nor data: the stage that would load them does not begin."""
+        joined = [Node("a", "10.0.0.1", 2, 0)]
+        left: list[bool] = []
+
+        class Joined:
+            def nodes(self) -> list[Node]:
+                return joined
+
+            def close(self) -> None:
+                left.append(True)
+
+        monkeypatch.setattr(setting.Cluster, "connect", lambda address: Joined())
+        monkeypatch.setattr(check, "check_joinable", lambda address: None)
+        monkeypatch.setattr(
+            "bfpo_bench.plan.choose_engine", lambda *_: EngineChoice("ray", "as asked")
+        )
+        monkeypatch.setattr(
+            "bfpo_bench.engines.subject.Subject.fetch", lambda *_, **__: pytest.fail("was fetched")
+        )
+        words = ("--engine", "ray", "--ray-address", "head:6379", "--engine-arg", "workers=3")
+        small = ("--model", HEAD64, "--tasks", "bfpo_xstest_safe", "--limit", "2")
+        with stages_here():
+            shown = command("run", *words, *small, cwd=tmp_path)
+        assert (shown.code, shown.error) == (
+            2,
+            "error: The Ray cluster has 2 CPUs on 1 node, and 3 workers of 1 need 3: give --engine-arg "
+            "workers=2 or add nodes.",
+        )
+        assert left == [True]
+        assert [path.name for path in tmp_path.glob("runs/*/logs/*")] == ["join.log"]
+
     @pytest.mark.long
     def test_it_is_what_a_ray_that_runs_has(self) -> None:
         pytest.importorskip("ray")
@@ -216,14 +259,23 @@ class TestThisMachine:
 
 
 def test_folders_of_processes_that_were_killed(tmp_path: Path) -> None:
-    """Those of living ones stay, and what is not ours."""
-    child = subprocess.Popen([sys.executable, "-c", ""])
-    child.wait()
-    kept = {f"bfpo-ray-{os.getpid()}-abc", "bfpo-ray-notes-abc", "else"}
-    for name in (*kept, f"bfpo-ray-{child.pid}-abc"):
+    """Those of living ones stay, whatever their process ids here, and what is not ours."""
+    killed = (
+        "import os, sys; from pathlib import Path; from bfpo_bench.engines.ray.home import Home; "
+    )
+    killed += "print(Home.make(Path(sys.argv[1])).folder.name, flush=True); os.kill(os.getpid(), 9)"
+    done = subprocess.run(
+        [sys.executable, "-c", killed, str(tmp_path)], capture_output=True, text=True
+    )
+    left, living = tmp_path / done.stdout.strip(), Home.make(tmp_path)
+    for name in ("bfpo-ray-notes", "else"):
         (tmp_path / name).mkdir()
+    assert left.is_dir()
     clear_left(tmp_path)
+    kept = {living.folder.name, "bfpo-ray-notes", "else"}
     assert {path.name for path in tmp_path.iterdir()} == kept
+    living.remove()
+    assert {path.name for path in tmp_path.iterdir()} == {"bfpo-ray-notes", "else"}
 
 
 class TestResources:
@@ -286,6 +338,17 @@ class TestNodes:
         ):
             check_nodes([self.seen(), lacking])
 
+    def test_a_node_without_a_judge_of_beavers(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Which is in our own cache: another HF_HOME changes nothing."""
+        monkeypatch.setenv("BFPO_BENCH_CACHE", str(tmp_path))
+        made = str(tmp_path / "score-heads" / "0123456789abcdef")
+        with pytest.raises(
+            UserError, match=f"does not see {made}: copy it .* set BFPO_BENCH_CACHE"
+        ):
+            check_nodes([Seen("10.0.0.2", self.seen().versions, (made,))])
+
     def test_a_node_without_vllm(self) -> None:
         with pytest.raises(UserError, match=r"Node b .* has no vLLM"):
             check_nodes([self.seen(), self.seen("b", vllm=None)])
@@ -305,7 +368,9 @@ class TestLedger:
         assert found is not None
         assert found.key == 3
         assert ledger.answered(3) is None, "a second answer is dropped"
-        assert [ask.key for ask in ledger.close()] == [0, 1, 2, 4]
+        assert {number: ask.key for number, ask in ledger.close().items()} == {
+            number: number for number in (0, 1, 2, 4)
+        }
 
     def test_no_more_than_the_window(self) -> None:
         """Rows 0-3 are in, and a window of 4 is full; the answer to row 0 makes room."""
@@ -386,6 +451,17 @@ class TestRows:
         uncomputed = row | {"prompt_logprobs": [None, None, place(0, 0.0, 0), place(7, -0.25, 1)]}
         with pytest.raises(KeyError):
             generated(uncomputed)
+        # Without a rank nobody knows whether greedy decoding gives the token
+        unranked = row | {
+            "prompt_logprobs": [
+                None,
+                None,
+                place(7, -3.0, 2),
+                {"7": {"logprob": -0.25, "rank": None}},
+            ]
+        }
+        with pytest.raises(ValueError, match="no rank"):
+            generated(unranked)
 
     def test_after_classifying(self) -> None:
         told = classified({"number": 1, "embeddings": [0.1, -2.5]})

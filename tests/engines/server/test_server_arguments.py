@@ -16,7 +16,9 @@ def test_the_defaults() -> None:
 
 def test_all_that_it_takes() -> None:
     given = {"concurrency": 4, "timeout": 30, "max_model_len": 100, "served_model_name": "m"}
-    assert check_server_arguments(given | {"api": "chat"}) == ServerArguments(4, 30.0, "chat")
+    assert check_server_arguments(given) == ServerArguments(4, 30.0, None)
+    chat = {"concurrency": 4, "timeout": 30, "served_model_name": "m", "api": "chat"}
+    assert check_server_arguments(chat) == ServerArguments(4, 30.0, "chat")
 
 
 @pytest.mark.parametrize(
@@ -32,6 +34,7 @@ def test_all_that_it_takes() -> None:
         ({"timeout": "long"}, "timeout=long"),
         ({"timeout": float("inf")}, "timeout=inf"),
         ({"api": "responses"}, "api=responses is none: give completions or chat"),
+        ({"api": "chat", "max_model_len": 512}, "max_model_len would cut none of them"),
     ],
 )
 def test_what_it_refuses(arguments: dict[str, Any], sentence: str) -> None:
