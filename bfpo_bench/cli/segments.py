@@ -42,6 +42,10 @@ def segments(
     beginning of a response that ends with a segment, and the segment's reward is
     that score less the one before it; so the rewards add up to the score of the whole.
 
+    A judge of harmful prompts alone, as harm is, needs "harmful": true or false in
+    each line, and pairs of the others are left out. So does one of refusals, which
+    are right for harmful prompts and wrong for benign ones.
+
     Pairs with a beginning that was not judged are left out and counted. What a
     judge with a model has said is remembered: the same command goes on.
 
@@ -55,7 +59,11 @@ def segments(
     from bfpo_bench.judging import JudgeOptions, check_trusted, plan_judge
     from bfpo_bench.runs.folder import check_writable
     from bfpo_bench.runs.jsonl import write_atomically
-    from bfpo_bench.training.ama.judged import read_rows, segment_pairs
+    from bfpo_bench.training.ama.judged import (
+        check_segment_kinds,
+        read_rows,
+        segment_pairs,
+    )
     from bfpo_bench.training.ama.rewards import check_judge
 
     if out.resolve() == pairs.resolve():
@@ -75,6 +83,7 @@ def segments(
     check_judge(loaded.spec)
     check_trusted(asked.trust_remote_code, (), [loaded])
     rows, dropped = read_rows(pairs)
+    check_segment_kinds(pairs, rows, loaded.spec)
     found = segment_pairs(rows, plan_judge(loaded, asked, ui.note), ui, asked.arguments)
     left_out = {**dropped, **found.left_out}
     told = {

@@ -21,6 +21,7 @@ from bfpo_bench.training.control.sidecar import AXES, Axis, StoredCuts
 from bfpo_bench.training.data.jsonl import LEVELS, conversation, pair, records
 from bfpo_bench.training.data.messages import check_conversation
 from bfpo_bench.training.data.rows import Drop, Fault, label
+from bfpo_bench.training.kinds import is_asked
 
 _AGAINST: Mapping[Axis, tuple[str, ...]] = {
     "helpfulness": ("harm", "toxicity"),
@@ -104,18 +105,6 @@ def _row(place: str, record: Mapping[str, Any]) -> ResponseRow:
     return ResponseRow(place, record, prompt, response, label(record, "harmful"))
 
 
-def check_kinds(rows: Sequence[ResponseRow], planned: PlannedJudge) -> None:
-    """Raises UserError for a row that does not say of which kind its prompt is, to a judge of one."""
-    spec = planned.judge.spec
-    unsaid = next((row for row in rows if row.harmful is None), None)
-    if unsaid is not None and len(spec.prompts) == 1:
-        raise UserError(
-            f"Judge {spec.name} scores {spec.prompts[0]} prompts alone, and {unsaid.place} does not say "
-            'whether its prompt is harmful: give each line "harmful": true or false, or name another '
-            "judge."
-        )
-
-
 def scored(
     rows: Sequence[ResponseRow],
     axis: Axis,
@@ -131,7 +120,7 @@ def scored(
     pass. Raises UserError for scores that cannot be read as numbers.
     """
     spec, key = planned.judge.spec, planned.judge.key
-    shown = [row for row in rows if _asked(row, spec)]
+    shown = [row for row in rows if is_asked(spec, row)]
     try:
         texts = [Text(row.prompt, row.response) for row in shown]
         findings = judge_texts(planned, texts, ui, arguments)
@@ -142,7 +131,7 @@ def scored(
     safe = axis == "safety" and bounded(spec)
     said = iter(_score(spec, finding) for finding in findings)
     told = [
-        next(said) if _asked(row, spec) else 1.0 if safe and not row.harmful else _NOT_ASKED
+        next(said) if is_asked(spec, row) else 1.0 if safe and not row.harmful else _NOT_ASKED
         for row in rows
     ]
     broken = sum(finding.fault for finding in findings)
@@ -151,12 +140,6 @@ def scored(
         "asks again for these"
     )
     return Scored(told, fault if broken else None)
-
-
-def _asked(row: ResponseRow, spec: JudgeSpec) -> bool:
-    """Whether the judge scores prompts such as the row's."""
-    kind = "harmful" if row.harmful else "benign"
-    return len(spec.prompts) == 2 or kind in spec.prompts
 
 
 def _score(spec: JudgeSpec, finding: Finding) -> float | NoScore:

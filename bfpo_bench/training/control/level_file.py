@@ -14,13 +14,7 @@ from bfpo_bench.judging import PlannedJudge
 from bfpo_bench.levels import Levels
 from bfpo_bench.progress import Ui
 from bfpo_bench.runs.jsonl import write_atomically
-from bfpo_bench.training.control.judged import (
-    check_kinds,
-    complete,
-    levelled,
-    read_rows,
-    scored,
-)
+from bfpo_bench.training.control.judged import complete, levelled, read_rows, scored
 from bfpo_bench.training.control.sidecar import (
     AXES,
     DEFAULT,
@@ -31,6 +25,7 @@ from bfpo_bench.training.control.sidecar import (
     sidecar,
     write_cuts,
 )
+from bfpo_bench.training.kinds import check_kinds
 
 
 @dataclass(frozen=True)
@@ -61,7 +56,7 @@ def level_file(
     given = None if given_cuts is None else read_cuts(given_cuts, judges, count)
     rows, left_out = read_rows(responses)
     for axis in AXES:
-        check_kinds(rows, judges[axis])
+        check_kinds(responses, rows, judges[axis].judge.spec)
     said = {axis: scored(rows, axis, judges[axis], ui, arguments) for axis in AXES}
     faults = [one.fault for one in said.values() if one.fault is not None]
     kept, more = complete(said)

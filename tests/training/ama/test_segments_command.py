@@ -34,7 +34,9 @@ def here(hub: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
         {**r, "chosen": f"{r['chosen']} {MORE}", "rejected": f"{r['rejected']} {MORE}"}
         for r in pair_records(12)
     ]
-    write_records(folder / "pairs.jsonl", records)
+    write_records(folder / "unsaid.jsonl", records)
+    write_records(folder / "benign.jsonl", [r | {"harmful": False} for r in records])
+    write_records(folder / "pairs.jsonl", [r | {"harmful": True} for r in records])
     said = segments(folder)
     assert said.code == 0, said.err[-3000:]
     return folder
@@ -92,6 +94,14 @@ def test_a_reward_model_scores_every_beginning_once(here: Path, tmp_path: Path) 
             "the pairs itself",
         ),
         (("segments", "none.jsonl", "--judge", "harm", "--out", "x"), "none.jsonl cannot be read"),
+        (
+            ("segments", "unsaid.jsonl", "--judge", "refusal", "--out", "x"),
+            "and unsaid.jsonl, line 1, does not say whether its prompt is harmful",
+        ),
+        (
+            ("segments", "benign.jsonl", "--judge", "harm", "--out", "x"),
+            "no pair is left (12 prompt of a kind that the judge does not score)",
+        ),
         (("segments", "pairs.jsonl", "--judge", "ifeval", "--out", "x"), "is of kind instructions"),
         (("segments", "pairs.jsonl", "--judge", "hram", "--out", "x"), "hram"),
     ],

@@ -133,7 +133,7 @@ def test_a_failure_is_no_level(here: Path) -> None:
         (
             {"file": "bare.jsonl"},
             (),
-            "line 1 does not say whether its prompt is harmful: give each",
+            "and bare.jsonl, line 1, does not say whether its prompt is harmful: give",
         ),
         ({"file": "none.jsonl"}, (), "none.jsonl cannot be read"),
         ({}, ("--cuts", "answers.jsonl"), "answers.jsonl is no file of cuts"),
