@@ -57,7 +57,7 @@ def segments(
     from bfpo_bench.errors import UserError
     from bfpo_bench.judges.load import load_judge
     from bfpo_bench.judging import JudgeOptions, check_trusted, plan_judge
-    from bfpo_bench.runs.folder import check_writable
+    from bfpo_bench.runs.folder import check_file
     from bfpo_bench.runs.jsonl import write_atomically
     from bfpo_bench.training.ama.judged import (
         check_segment_kinds,
@@ -66,9 +66,7 @@ def segments(
     )
     from bfpo_bench.training.ama.rewards import check_judge
 
-    if out.resolve() == pairs.resolve():
-        raise UserError(f"--out {out} is the file of the pairs itself: name another.")
-    check_writable(out.parent, "--out")
+    check_file(out, read=(pairs,))
     asked = JudgeOptions(
         engine=engine,
         arguments=options.engine_arguments(engine_arg),

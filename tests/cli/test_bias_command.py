@@ -129,9 +129,10 @@ class TestRefusedByThePlan:
 
 class TestRefusedByTheCommand:
     def refusal(self, place: Place, **changes: str) -> str:
-        told = {"model": "./safe", "reference": "./base", "prompts": "prompts.jsonl"} | changes
+        told = {"model": "./safe", "reference": "./base", "prompts": "prompts.jsonl"}
+        told |= {"out": "x.bias"} | changes
         words = [word for key, value in told.items() for word in (f"--{key}", value)]
-        said = place.command("bias", *words, "--out", "x.bias")
+        said = place.command("bias", *words)
         assert (said.code, said.out) == (2, "")
         assert not (place.folder / "x.bias").exists()
         return said.error
@@ -140,6 +141,15 @@ class TestRefusedByTheCommand:
         (place.folder / "none.jsonl").write_text("\n")
         assert "has no prompts" in self.refusal(place, prompts="none.jsonl")
         assert "cannot be read" in self.refusal(place, prompts="absent.jsonl")
+
+    def test_a_file_that_cannot_be_written_is_told_before_anything_is_loaded(
+        self, place: Place
+    ) -> None:
+        before = (place.folder / "prompts.jsonl").read_bytes()
+        told = self.refusal(place, out="prompts.jsonl", reference="./absent")
+        assert "--out prompts.jsonl is the input: name another." in told
+        assert "--out safe is a folder" in self.refusal(place, out="safe", reference="./absent")
+        assert (place.folder / "prompts.jsonl").read_bytes() == before
 
     def test_a_reference_with_another_tokenizer(self, place: Place) -> None:
         markov_model(place.folder / "foreign", [*WORDS, "more"], FOLLOWS, "I")

@@ -91,7 +91,11 @@ def test_a_reward_model_scores_every_beginning_once(here: Path, tmp_path: Path) 
     [
         (
             ("segments", "pairs.jsonl", "--judge", "harm", "--out", "pairs.jsonl"),
-            "the pairs itself",
+            "--out pairs.jsonl is the input: name another.",
+        ),
+        (
+            ("segments", "pairs.jsonl", "--judge", "harm", "--out", "."),
+            "--out . is a folder: name a file in it.",
         ),
         (("segments", "none.jsonl", "--judge", "harm", "--out", "x"), "none.jsonl cannot be read"),
         (

@@ -147,7 +147,13 @@ def test_a_failure_is_no_level(here: Path) -> None:
             ("--cuts", "five.jsonl.cuts.json"),
             "has cuts of grade's scores, and --helpful",
         ),
-        ({}, ("--out", "answers.jsonl"), "answers.jsonl is the file of the responses itself"),
+        ({}, ("--out", "answers.jsonl"), "--out answers.jsonl is the input: name another."),
+        (
+            {},
+            ("--cuts", "five.jsonl.cuts.json", "--out", "five.jsonl.cuts.json"),
+            "--out five.jsonl.cuts.json is the input: name another.",
+        ),
+        ({}, ("--out", "grade"), "--out grade is a folder: name a file in it."),
     ],
 )
 def test_what_one_can_get_wrong(

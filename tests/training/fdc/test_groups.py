@@ -129,6 +129,16 @@ class TestCommand:
         ]
         assert not (tmp_path / "groups").exists()
 
+    def test_its_own_input_is_not_replaced(self, tmp_path: Path) -> None:
+        """Sorting one group of an earlier sort into the same folder would empty the others."""
+        (tmp_path / "labelled.jsonl").write_bytes(LABELLED.read_bytes())
+        assert command("groups", "labelled.jsonl", "--out", "groups", cwd=tmp_path).code == 0
+        before = {path.name: path.read_bytes() for path in (tmp_path / "groups").iterdir()}
+        said = command("groups", "groups/mixed.jsonl", "--out", "groups", cwd=tmp_path)
+        assert said.code == 2
+        assert "--out groups/mixed.jsonl is the input: name another." in said.error
+        assert {p.name: p.read_bytes() for p in (tmp_path / "groups").iterdir()} == before
+
     def test_pairs_and_conversations_go_by_their_last_question(self, tmp_path: Path) -> None:
         turns = [{"role": "user", "content": "Hi"}, {"role": "user", "content": "Which knife?"}]
         file = tmp_path / "rows.jsonl"
