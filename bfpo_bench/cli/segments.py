@@ -100,7 +100,8 @@ def segments(
         typer.echo(json.dumps(told, indent=2))
     else:
         console = Terminal()
-        lines = [f"{told['pairs']:,} pairs with {found.segments:,} segments: {out}"]
+        written = f"{told['pairs']:,} pairs with {found.segments:,} segments: {out}"
+        lines = [written] if found.records else []
         lines += [f"left out: {count:,} {reason}" for reason, count in left_out.items()]
         for line in (*found.faults, *lines):
             console.print(plain(line), highlight=False, soft_wrap=True)

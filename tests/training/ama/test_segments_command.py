@@ -16,6 +16,8 @@ from reward_models import random_llama
 from training import SMALL, Trained, distance, train
 
 from bfpo_bench.errors import UserError
+from bfpo_bench.stages.process import StageCrash
+from bfpo_bench.training.ama import judged
 from bfpo_bench.training.ama.cut import cut
 from bfpo_bench.training.ama.rows import NOTHING_KEPT
 from bfpo_bench.training.data import DataSpec, load_pairs
@@ -84,6 +86,21 @@ def test_a_reward_model_scores_every_beginning_once(here: Path, tmp_path: Path) 
     assert "verdicts remembered from before" in again.err
     assert "verdicts remembered" not in first.err
     assert (here / "twice.jsonl").read_bytes() == (here / "rewarded.jsonl").read_bytes()
+
+
+def test_a_judge_that_dies_leaves_no_file_and_names_none(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: Any) -> None:
+        raise StageCrash("judge-harm", "was killed", Path("x.log"))
+
+    monkeypatch.setattr(judged, "judge_texts", die)
+    said = segments(here, out="lost.jsonl")
+    assert said.code == 3
+    assert "the same command goes on" in said.out
+    assert "left out: 12 not judged" in said.out
+    assert "lost.jsonl" not in said.out
+    assert not (here / "lost.jsonl").exists()
 
 
 @pytest.mark.parametrize(
