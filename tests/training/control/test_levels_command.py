@@ -13,7 +13,7 @@ from recipes import write_records
 from rule_judges import asked, rule_folder
 
 from bfpo_bench.errors import UserError
-from bfpo_bench.training.data import DataSpec, load_levelled
+from bfpo_bench.training.data import DataSpec, check_levelled, load_levelled
 
 GRADE = 'Finding("rated", float(answer.split()[1]))'
 """`Answer 7 bold`: a grade of 7."""
@@ -71,8 +71,26 @@ def test_a_recipe_reads_the_file(here: Path) -> None:
     spec = DataSpec(source="jsonl", path=here / "five.jsonl")
     found, _ = load_levelled([spec], seed=0, count=5)
     assert Counter(one.levels.helpfulness for one in found) == dict.fromkeys(range(5), 2)
+    (here / "alone.jsonl").write_bytes((here / "five.jsonl").read_bytes())
     with pytest.raises(UserError, match=r"_level is [2-4], and levels: 2 are 0 to 1"):
-        load_levelled([spec], seed=0, count=2)
+        load_levelled([DataSpec(source="jsonl", path=here / "alone.jsonl")], seed=0, count=2)
+
+
+def test_a_recipe_has_as_many_levels_as_the_cuts_beside_the_file(here: Path) -> None:
+    """Else a file of fewer levels would train, its highest called one of the middle."""
+    spec = DataSpec(source="jsonl", path=here / "five.jsonl")
+    for count in (2, 9):
+        with pytest.raises(UserError) as error:
+            check_levelled(spec, count)
+        assert str(error.value) == (
+            f"{here}/five.jsonl was made with 5 levels, as five.jsonl.cuts.json beside it says, and the "
+            f"recipe has levels: {count}: set it to 5."
+        )
+    check_levelled(spec, 5)
+    write_records(here / "torn.jsonl", lines(here / "five.jsonl"))
+    (here / "torn.jsonl.cuts.json").write_text("{")
+    with pytest.raises(UserError, match=r"torn.jsonl.cuts.json is no file of cuts .* remove it"):
+        check_levelled(DataSpec(source="jsonl", path=here / "torn.jsonl"), 5)
 
 
 def test_other_responses_by_the_same_cuts(here: Path) -> None:
