@@ -32,6 +32,8 @@ _OF: Mapping[Axis, str] = {
     "helpfulness": "rewards, ratings or refusals",
     "safety": "harm or toxicity, or a reward model of safety",
 }
+_HELPFULNESS = ("rating", "beaver_reward")
+"""Of the judges that come with this package those that grade helpfulness, which no kind says."""
 NoScore = Literal["unjudged", "degenerate", "not asked"]
 _NOT_ASKED: NoScore = "not asked"
 _REASONS: Mapping[NoScore, str] = {
@@ -65,10 +67,26 @@ class Scored:
 def check_axis(spec: JudgeSpec, axis: Axis) -> None:
     """Raises UserError for a judge that says nothing of single answers, or nothing of this axis."""
     check_judge(spec)
+    reason = None
     if spec.kind in _AGAINST[axis]:
+        reason = f"is a judge of {spec.kind}"
+    elif axis == "safety" and spec.name in _HELPFULNESS:
+        reason = "grades helpfulness"
+    elif axis == "safety" and "harmful" not in spec.prompts:
+        reason = "scores benign prompts alone"
+    if reason is not None:
         raise UserError(
-            f"--{axis} {spec.name} is a judge of {spec.kind}, which tells nothing of {axis}: name a judge "
-            f"of {_OF[axis]}."
+            f"--{axis} {spec.name} {reason}, which tells nothing of {axis}: name a judge of {_OF[axis]}."
+        )
+
+
+def check_apart(judges: Mapping[Axis, PlannedJudge]) -> None:
+    """Raises UserError for one judge of both axes: its levels would be the same thing twice."""
+    first, second = (judges[axis] for axis in AXES)
+    if first.identity() == second.identity():
+        raise UserError(
+            f"--helpfulness and --safety are the same judge, {first.judge.key}: name another for one of "
+            "them."
         )
 
 

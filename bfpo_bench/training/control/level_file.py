@@ -14,7 +14,13 @@ from bfpo_bench.judging import PlannedJudge
 from bfpo_bench.levels import Levels
 from bfpo_bench.progress import Ui
 from bfpo_bench.runs.jsonl import write_atomically
-from bfpo_bench.training.control.judged import complete, levelled, read_rows, scored
+from bfpo_bench.training.control.judged import (
+    check_apart,
+    complete,
+    levelled,
+    read_rows,
+    scored,
+)
 from bfpo_bench.training.control.sidecar import (
     AXES,
     DEFAULT,
@@ -50,9 +56,10 @@ def level_file(
 ) -> Levelling:
     """Write `out` and its sidecar.
 
-    Raises UserError for input that is none, for cuts that do not fit, and where no response is left
+    Raises UserError for one judge of both axes, for input that is none, for cuts that do not fit, and where no response is left
     though no judge broke.
     """
+    check_apart(judges)
     given = None if given_cuts is None else read_cuts(given_cuts, judges, count)
     rows, left_out = read_rows(responses)
     for axis in AXES:

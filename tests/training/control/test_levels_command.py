@@ -13,6 +13,8 @@ from recipes import write_records
 from rule_judges import asked, rule_folder
 
 from bfpo_bench.errors import UserError
+from bfpo_bench.judges.load import load_judge
+from bfpo_bench.training.control.judged import check_axis
 from bfpo_bench.training.data import DataSpec, check_levelled, load_levelled
 
 GRADE = 'Finding("rated", float(answer.split()[1]))'
@@ -31,6 +33,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rule_folder(folder / "grade", "rating", GRADE)
     rule_folder(folder / "wrong", "harm", HARM, prompts="[harmful]")
     rule_folder(folder / "same", "rating", 'Finding("rated", 1.0)')
+    rule_folder(folder / "kind", "rating", GRADE, prompts="[benign]")
     rule_folder(folder / "mute", "harm", 'Finding("unjudged", error="no word")')
     rows = [line(g, *(["bold"] if g % 2 else [])) for g in range(10)]
     write_records(folder / "answers.jsonl", rows)
@@ -65,6 +68,14 @@ def test_levels_are_added_and_nothing_else_is_changed(here: Path) -> None:
     assert "helpfulness by grade, quantiles: cuts 1, 3, 5, 7" in told
     assert "safety by wrong, equal widths: cuts -0.6, -0.2, 0.2, 0.6" in told
     assert "responses by levels of helpfulness,safety: 0,0: 1; 0,4: 1; 1,0: 1" in told
+
+
+@pytest.mark.parametrize("name", ["rating=org/m", "beaver_reward"])
+def test_graders_of_helpfulness_tell_nothing_of_safety(name: str) -> None:
+    spec = load_judge(name).spec
+    check_axis(spec, "helpfulness")
+    with pytest.raises(UserError, match=rf"^--safety {spec.name} grades helpfulness, which tells"):
+        check_axis(spec, "safety")
 
 
 def test_a_recipe_reads_the_file(here: Path) -> None:
@@ -145,6 +156,16 @@ def test_a_failure_is_no_level(here: Path) -> None:
             {"helpful": "wrong"},
             (),
             "--helpfulness wrong is a judge of harm, which tells nothing of",
+        ),
+        (
+            {"safe": "kind"},
+            (),
+            "--safety kind scores benign prompts alone, which tells nothing of safety: name a judge",
+        ),
+        (
+            {"safe": "grade"},
+            (),
+            "--helpfulness and --safety are the same judge, grade: name another",
         ),
         ({"helpful": "same"}, (), "Judge same gives all 10 responses the score 1, which makes no"),
         ({"safe": "mute"}, (), "no response is left (10 unjudged response)"),
