@@ -225,7 +225,7 @@ def _request(asked: Asked) -> str:
 
 def check_counts(run: RunFolder, counts: Mapping[str, dict[str, int]]) -> dict[str, dict[str, int]]:
     """The counts of each task, with those of its self-checks where there are any: how many, how many
-    blocked the response or said neither yes nor no, and their tokens, which are none of the responses'."""
+    blocked the response, said neither yes nor no or were asked a question that was cut, and their tokens, which are none of the responses'."""
     found = {task: dict(count) for task, count in counts.items()}
     for response in run.responses():
         told = response.defence
@@ -236,6 +236,7 @@ def check_counts(run: RunFolder, counts: Mapping[str, dict[str, int]]) -> dict[s
             "checks": 1,
             "blocked": int(told["blocked"]),
             "checks_neither": int(told["reading"] == "neither"),
+            "checks_cut": int(told["cut"] > 0),
             "check_prompt_tokens": told["prompt_tokens"] or 0,
             "check_tokens": told["response_tokens"] or 0,
         }

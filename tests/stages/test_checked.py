@@ -108,6 +108,7 @@ class TestOutput:
             "checks": 3,
             "blocked": 2,
             "checks_neither": 0,
+            "checks_cut": 0,
             "check_prompt_tokens": sum(map(len, asked[3:])),
             "check_tokens": 28,
         }
@@ -162,6 +163,13 @@ class TestOutput:
     ) -> None:
         engine = answer(tmp_path, self.DEFENCE, (BENIGN,), lambda text: " ", started="Sure.")
         assert len(engine.asked) == 1
+
+
+def test_a_question_that_was_cut_is_counted(tmp_path: Path) -> None:
+    """5,000 characters in a context of 4,096: the check did not see all of the request."""
+    answer(tmp_path, "self-check-input", ("Bake " * 1000, BENIGN), says_yes_to_knives)
+    [counts] = check_counts(RunFolder(tmp_path), {"bfpo_errands": {}}).values()
+    assert (counts["checks"], counts["checks_cut"]) == (2, 1)
 
 
 @pytest.mark.parametrize("said", ["Perhaps.", "", "I cannot answer that.", "Yesterday, no."])
