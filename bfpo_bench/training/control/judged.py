@@ -91,24 +91,29 @@ def check_apart(judges: Mapping[Axis, PlannedJudge]) -> None:
 
 
 def read_rows(path: Path) -> tuple[list[ResponseRow], Counter[str]]:
-    """The file's responses, and how many records have none of use, by reason.
+    """The file's responses, and how many are of no use, by reason.
 
     A record is a conversation that ends with the response, as source jsonl reads it; or a pair, which
-    is two. Raises UserError as source jsonl does, naming the line.
+    is two, and both are left out for the fault of one. Raises UserError as source jsonl does, naming
+    the line.
     """
     found, dropped = list[ResponseRow](), Counter[str]()
     for place, record in records(path):
         try:
             found += _rows(place, record)
         except Drop as drop:
-            dropped[str(drop)] += 1
+            dropped[str(drop)] += 2 if _is_pair(record) else 1
         except Fault as fault:
             raise UserError(f"{path}, {place}: {fault}.") from fault
     return found, dropped
 
 
+def _is_pair(record: Mapping[str, Any]) -> bool:
+    return "chosen" in record and "messages" not in record
+
+
 def _rows(place: str, record: Mapping[str, Any]) -> list[ResponseRow]:
-    if "chosen" in record and "messages" not in record:
+    if _is_pair(record):
         both = pair(record)
         shared = {key: record[key] for key in ("prompt", "harmful") if key in record}
         return [_row(place, {**shared, "response": r}) for r in (both.chosen, both.rejected)]

@@ -14,7 +14,7 @@ from rule_judges import asked, rule_folder
 
 from bfpo_bench.errors import UserError
 from bfpo_bench.judges.load import load_judge
-from bfpo_bench.training.control.judged import check_axis
+from bfpo_bench.training.control.judged import check_axis, read_rows
 from bfpo_bench.training.data import DataSpec, check_levelled, load_levelled
 
 GRADE = 'Finding("rated", float(answer.split()[1]))'
@@ -129,6 +129,15 @@ def test_both_responses_of_a_pair_and_what_answers_a_benign_prompt(here: Path) -
         ("Answer 2 bold", False, 1),
     ]
     assert asked(here / "wrong")[before:] == ["Answer 1 bold", "Answer 2 bold"]
+
+
+def test_what_is_left_out_is_counted_in_responses(tmp_path: Path) -> None:
+    """A pair is two responses, and goes for one that is empty; a response alone is one."""
+    pair = {"prompt": "?", "chosen": "Answer 1 bold", "rejected": "Answer 2 bold"}
+    rows = [pair, pair | {"rejected": " "}, {"prompt": "?", "response": ""}]
+    found, left_out = read_rows(write_records(tmp_path / "rows.jsonl", rows))
+    assert [row.response for row in found] == ["Answer 1 bold", "Answer 2 bold"]
+    assert left_out == {"empty response": 3}
 
 
 def test_a_failure_is_no_level(here: Path) -> None:
