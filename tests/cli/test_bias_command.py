@@ -94,6 +94,18 @@ def test_it_is_subtracted_in_a_run_that_says_so(place: Place) -> None:
     )
 
 
+def test_a_plan_says_what_is_subtracted_and_where_it_comes_from(place: Place) -> None:
+    """Two positions, over the two prompts of the file."""
+    asked = ("--suite", "suite/made.yaml", "--engine", "transformers", "--model", "./safe")
+    said = place.command("plan", *asked, "--bias", "a.bias")
+    told = json.loads(place.said.out)
+    assert said.code == 0, said.err
+    assert (
+        f"bias {told['sha256'][:8]}: subtracted at the first 2 positions of what is written; "
+        f"{told['model']['name']} less {told['reference']['name']}, logprobs over 2 prompts"
+    ) in said.out
+
+
 @pytest.mark.parametrize("engine", ["ray", "null", "server"])
 def test_engines_that_cannot(place: Place, engine: str) -> None:
     server = ("--server", "http://127.0.0.1:9/v1") if engine == "server" else ()
