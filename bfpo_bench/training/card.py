@@ -105,5 +105,11 @@ def _data_section(manifest: TrainingManifest) -> list[str]:
                 *(report["cases"].get(case, 0) for case in known),
             )
             lines.append(f"| {' | '.join(map(str, cells))} |")
-    drawn = [f"{d['taken']} of {d['rows']} {d['group']}" for d in manifest.mixture]
-    return [*lines, "", f"Trained on, by group: {', '.join(drawn)}."] if drawn else lines
+    if not manifest.mixture:
+        return lines
+    drawn = ", ".join(f"{d['taken']} of {d['rows']} {d['group']}" for d in manifest.mixture)
+    told = f"Drawn, by group: {drawn}."
+    if any(d["kept"] != d["taken"] for d in manifest.mixture):
+        kept = ", ".join(f"{d['kept']} {d['group']}" for d in manifest.mixture)
+        told += f" After the policy: {kept}."
+    return [*lines, "", told]
