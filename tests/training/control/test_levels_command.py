@@ -34,6 +34,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rule_folder(folder / "wrong", "harm", HARM, prompts="[harmful]")
     rule_folder(folder / "same", "rating", 'Finding("rated", 1.0)')
     rule_folder(folder / "kind", "rating", GRADE, prompts="[benign]")
+    (folder / "x.cuts.json").mkdir()
     rule_folder(folder / "mute", "harm", 'Finding("unjudged", error="no word")')
     rows = [line(g, *(["bold"] if g % 2 else [])) for g in range(10)]
     write_records(folder / "answers.jsonl", rows)
@@ -202,6 +203,7 @@ def test_a_failure_is_no_level(here: Path) -> None:
             "--out five.jsonl.cuts.json is the input: name another.",
         ),
         ({}, ("--out", "grade"), "--out grade is a folder: name a file in it."),
+        ({}, ("--out", "x"), "--out x.cuts.json is a folder: name a file in it."),
     ],
 )
 def test_what_one_can_get_wrong(
