@@ -249,8 +249,9 @@ def _read(
             raise UserError(f"{table.name}, {place}: {fault}.") from fault
     if not found:
         counts = "".join(f", {n:,} {reason}" for reason, n in report.dropped.most_common())
+        group = f" for group {spec.group}" if spec.group is not None else ""
         raise UserError(
-            f"{table.name}: no {noun} is left (rows {table.total:,}, taken {table.taken:,}"
+            f"{table.name}: no {noun} is left{group} (rows {table.total:,}, taken {table.taken:,}"
             f"{'; dropped' + counts[1:] if counts else ''}): take more of it, or other data."
         )
     report.sha256 = _sha256(found)

@@ -185,6 +185,27 @@ def test_the_data_of_both_stages_are_mixed_alike(tmp_path: Path) -> None:
     assert told.drawn == found.drawn
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "(rows 0, taken 0)"),
+        (
+            '{"prompt": "?", "chosen": "a", "rejected": "a", "chosen_safe": 1, "rejected_safe": 1}\n',
+            "(rows 1, taken 1; dropped 1 equal responses)",
+        ),
+    ],
+)
+def test_a_group_without_rows_is_named_with_its_file(text: str, why: str, tmp_path: Path) -> None:
+    data = written(tmp_path)
+    (tmp_path / "implicit.jsonl").write_text(text)
+    with pytest.raises(UserError) as error:
+        load_data(recipe(tmp_path / "o", data=data, shares=SHARES))
+    assert str(error.value) == (
+        f"{tmp_path}/implicit.jsonl: no pair is left for group implicit {why}: take more of it, or other "
+        "data."
+    )
+
+
 def test_groups_are_counted_again_after_the_policy(tmp_path: Path) -> None:
     """Of pairs in all four cases in turn `safedpo` drops the fourth, of which both are unsafe: 30 of 40
     general ones are left. How many of a group's are drawn at random; their labels say how many stay."""
