@@ -222,6 +222,20 @@ def test_groups_are_counted_again_after_the_policy(tmp_path: Path) -> None:
     assert f"groups after the policy: general 30, {', '.join(shares)}" in data_lines(found)
 
 
+def test_an_empty_group_ends_the_command(
+    hub: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = written(tmp_path)
+    (tmp_path / "mixed.jsonl").write_text("")
+    model = f"model={saved_model(tmp_path / 'start')}"
+    said = train(
+        "two-cores/fdc-bfpo", model, f"data={json.dumps(data)}", f"shares={json.dumps(SHARES)}"
+    )
+    assert said.code == 2
+    assert "mixed.jsonl: no pair is left for group mixed (rows 0, taken 0)" in said.error
+
+
 def test_a_policy_that_keeps_no_general_pair_leaves_no_share(tmp_path: Path) -> None:
     """Both responses of every general pair are safe, and `safety-only` asks for a difference."""
     data = written(tmp_path)
