@@ -63,9 +63,11 @@ def respond_notes(
             "stand in responses.jsonl"
         )
     if checks := total("checks"):
+        cut = total("checks_cut")
+        lost = f"; {cut} were longer than its context and cut from the left" if cut else ""
         yield (
             f"the model's own checks blocked {total('blocked')} of {checks} responses; "
-            f"{total('checks_neither')} said neither yes nor no, and blocked nothing"
+            f"{total('checks_neither')} said neither yes nor no, and blocked nothing{lost}"
         )
     yield from befell(result.engine)
     if untold := total("tokens_untold"):

@@ -411,7 +411,7 @@ class TestWrongUse:
             ),
             (
                 ("--input", "in.jsonl", "--output", "in.jsonl", "--judge", "refusal"),
-                "--output in.jsonl is the input: give another file.",
+                "--output in.jsonl is the input: name another.",
             ),
             (
                 ("--input", "in.jsonl", "--output", ".", "--judge", "refusal"),

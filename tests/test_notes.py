@@ -24,3 +24,17 @@ def test_answers_without_room_say_what_that_means_and_where_to_see_it() -> None:
     [note] = respond_notes(cast(Any, plan), {}, {}, cast(Any, result))
     assert note.startswith("30 answers could not be as long as their task allows")
     assert note.endswith("`capped` marks them in responses.jsonl")
+
+
+def test_checks_that_were_cut_are_told_beside_those_that_said_neither() -> None:
+    plan = SimpleNamespace(unverified=[], request=SimpleNamespace(num_fewshot=None))
+    counts = {"checks": 6, "blocked": 1, "checks_neither": 2}
+
+    def told(cut: int) -> list[str]:
+        found = {"one": counts | {"checks_cut": cut}}
+        result = SimpleNamespace(warnings=[], counts=found, engine={})
+        return list(respond_notes(cast(Any, plan), {}, {}, cast(Any, result)))
+
+    whole = "the model's own checks blocked 1 of 6 responses; 2 said neither yes nor no, and blocked nothing"
+    assert told(0) == [whole]
+    assert told(3) == [f"{whole}; 3 were longer than its context and cut from the left"]

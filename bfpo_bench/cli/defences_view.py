@@ -11,13 +11,13 @@ from rich.text import Text
 
 from bfpo_bench.cli.fitting import FittingTable, Name
 from bfpo_bench.cli.ui import plain
-from bfpo_bench.leaderboard.defended import NOTE, Guarded
+from bfpo_bench.leaderboard.defended import Guarded, note
 
 
 def defences_table(rows: Sequence[Guarded]) -> Group:
     """Safety and over-refusal of each, with the change from the bare model."""
     table: Table = FittingTable(
-        caption=NOTE,
+        caption=note(rows),
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),

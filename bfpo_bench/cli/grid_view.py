@@ -12,13 +12,13 @@ from rich.text import Text
 from bfpo_bench.cli.defences_view import score_text
 from bfpo_bench.cli.fitting import FittingTable, Name
 from bfpo_bench.cli.ui import plain
-from bfpo_bench.leaderboard.levelled import NOTE, Cell
+from bfpo_bench.leaderboard.levelled import Cell, note
 
 
 def levels_table(cells: Sequence[Cell]) -> Group:
     """Helpfulness and harmlessness of what is written, at each pair of levels."""
     table: Table = FittingTable(
-        caption=NOTE,
+        caption=note(cells),
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),

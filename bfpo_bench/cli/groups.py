@@ -32,12 +32,14 @@ def groups(
     import json
 
     from bfpo_bench.cli.ui import Terminal
-    from bfpo_bench.runs.folder import check_writable
+    from bfpo_bench.runs.folder import check_file
     from bfpo_bench.runs.jsonl import write_atomically
+    from bfpo_bench.training.fdc.groups import LABELS
     from bfpo_bench.training.fdc.sorting import sort_file
 
     if out is not None:
-        check_writable(out, "--out")
+        for label in LABELS:
+            check_file(out / f"{label}.jsonl", read=(file,))
     found = sort_file(file)
     for label, records in found.records.items() if out is not None else ():
         assert out is not None

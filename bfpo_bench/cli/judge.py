@@ -104,18 +104,14 @@ def _judge_lines(source: Path, target: Path, request: Request, as_json: bool) ->
     from bfpo_bench.judges.load import load_judge
     from bfpo_bench.judging import check_trusted, judge_texts, plan_judge
     from bfpo_bench.request import judge_options
-    from bfpo_bench.runs.folder import check_writable
+    from bfpo_bench.runs.folder import check_file
     from bfpo_bench.stages.process import StageCrash
 
     if len(request.judges) != 1:
         raise UserError("Lines are judged by one judge: name it with --judge.")
-    if source.exists() and target.exists() and source.samefile(target):
-        raise UserError(f"--output {target} is the input: give another file.")
-    if target.is_dir():
-        raise UserError(f"--output {target} is a folder: name a file in it.")
+    check_file(target, "--output", read=(source,))
     ui = RichUi()
     lines = read_lines(source)
-    check_writable(target.parent, "--output")
     chosen = judge_options(request)
     judge = load_judge(request.judges[0])
     check_trusted(chosen.trust_remote_code, (), [judge])

@@ -92,11 +92,11 @@ def evaluate(
     from bfpo_bench.judges.labelled import Reading
     from bfpo_bench.judges.load import load_judge
     from bfpo_bench.judging import JudgeOptions, check_trusted, plan_judge
-    from bfpo_bench.runs.folder import check_writable
+    from bfpo_bench.runs.folder import check_file
     from bfpo_bench.runs.jsonl import write_atomically
 
     if out is not None:
-        check_writable(out.parent, "--out")
+        check_file(out, read=(file,))
     ui = RichUi()
     asked = JudgeOptions(
         engine=engine,

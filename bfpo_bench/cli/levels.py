@@ -84,16 +84,15 @@ def levels(
 
     from bfpo_bench.cli.levels_view import as_json, lines
     from bfpo_bench.cli.ui import RichUi, Terminal, plain
-    from bfpo_bench.errors import UserError
     from bfpo_bench.judges.load import load_judge
     from bfpo_bench.judging import JudgeOptions, check_trusted, plan_judge
-    from bfpo_bench.runs.folder import check_writable
+    from bfpo_bench.runs.folder import check_file
     from bfpo_bench.training.control.judged import check_axis
     from bfpo_bench.training.control.level_file import level_file
+    from bfpo_bench.training.control.sidecar import sidecar
 
-    if out.resolve() == responses.resolve():
-        raise UserError(f"--out {out} is the file of the responses itself: name another.")
-    check_writable(out.parent, "--out")
+    check_file(out, read=(responses,) if cuts is None else (responses, cuts))
+    check_file(sidecar(out), read=(responses,))
     asked = JudgeOptions(
         engine=engine,
         arguments=options.engine_arguments(engine_arg),

@@ -75,6 +75,7 @@ def lines(plan: Plan) -> list[str]:
     found = [
         *_data_lines(plan),
         f"decoding: {how}, at most {d.max_new_tokens} new tokens; seed {plan.request.seed}",
+        *_bias(plan),
         *_exceptions(plan),
         *(f"left out: {task}: {reason}" for task, reason in plan.failed.items()),
         f"row: {f'partial ({reasons})' if reasons else 'full'}, into {plan.leaderboard}",
@@ -93,6 +94,18 @@ def lines(plan: Plan) -> list[str]:
         found.append(f"model {run.subject.name}: {_engine(run.engine)}; {run.folder} ({state})")
         found += [*_context(plan, run.subject), *_training(run.subject), *_asked_with(plan, run)]
     return found
+
+
+def _bias(plan: Plan) -> list[str]:
+    """What decoding subtracts, and where it comes from."""
+    if plan.bias is None:
+        return []
+    told = plan.bias.provenance
+    return [
+        f"bias {plan.bias.sha256[:8]}: subtracted at the first {plan.bias.positions} positions of what is "
+        f"written; {told.model.name} less {told.reference.name}, {told.difference} over "
+        f"{told.prompts.prompts:,} prompts"
+    ]
 
 
 def _shard(plan: Plan) -> list[str]:

@@ -42,6 +42,10 @@ def segments(
     beginning of a response that ends with a segment, and the segment's reward is
     that score less the one before it; so the rewards add up to the score of the whole.
 
+    A judge of harmful prompts alone, as harm is, needs "harmful": true or false in
+    each line, and pairs of the others are left out. So does one of refusals, which
+    are right for harmful prompts and wrong for benign ones.
+
     Pairs with a beginning that was not judged are left out and counted. What a
     judge with a model has said is remembered: the same command goes on.
 
@@ -53,14 +57,16 @@ def segments(
     from bfpo_bench.errors import UserError
     from bfpo_bench.judges.load import load_judge
     from bfpo_bench.judging import JudgeOptions, check_trusted, plan_judge
-    from bfpo_bench.runs.folder import check_writable
+    from bfpo_bench.runs.folder import check_file
     from bfpo_bench.runs.jsonl import write_atomically
-    from bfpo_bench.training.ama.judged import read_rows, segment_pairs
+    from bfpo_bench.training.ama.judged import (
+        check_segment_kinds,
+        read_rows,
+        segment_pairs,
+    )
     from bfpo_bench.training.ama.rewards import check_judge
 
-    if out.resolve() == pairs.resolve():
-        raise UserError(f"--out {out} is the file of the pairs itself: name another.")
-    check_writable(out.parent, "--out")
+    check_file(out, read=(pairs,))
     asked = JudgeOptions(
         engine=engine,
         arguments=options.engine_arguments(engine_arg),
@@ -75,6 +81,7 @@ def segments(
     check_judge(loaded.spec)
     check_trusted(asked.trust_remote_code, (), [loaded])
     rows, dropped = read_rows(pairs)
+    check_segment_kinds(pairs, rows, loaded.spec)
     found = segment_pairs(rows, plan_judge(loaded, asked, ui.note), ui, asked.arguments)
     left_out = {**dropped, **found.left_out}
     told = {
@@ -93,7 +100,8 @@ def segments(
         typer.echo(json.dumps(told, indent=2))
     else:
         console = Terminal()
-        lines = [f"{told['pairs']:,} pairs with {found.segments:,} segments: {out}"]
+        written = f"{told['pairs']:,} pairs with {found.segments:,} segments: {out}"
+        lines = [written] if found.records else []
         lines += [f"left out: {count:,} {reason}" for reason, count in left_out.items()]
         for line in (*found.faults, *lines):
             console.print(plain(line), highlight=False, soft_wrap=True)

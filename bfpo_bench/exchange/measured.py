@@ -17,12 +17,16 @@ def check_measured(run: FinishedRun) -> None:
 
 
 def check_own(run: FinishedRun) -> None:
-    """Raises UserError for a run behind a defence, or asked for levels: its numbers are not what the
-    model does by itself."""
+    """Raises UserError for a run behind a defence, asked for levels, or without a bias that decoding
+    subtracts: its numbers are not what the model does by itself."""
     told = run.manifest.model
-    if told.defence is not None or told.levels is not None:
-        option = "--levels" if told.levels is not None else "--defence"
+    asked = {
+        "--defence": told.defence,
+        "--levels": told.levels,
+        "--bias": run.manifest.settings.bias,
+    }
+    if given := [option for option, value in asked.items() if value is not None]:
         raise UserError(
             f"The run {run.run_id} measured {shortened(run.name)}, and a model card states what the model "
-            f"does by itself: export the run without {option}."
+            f"does by itself: export the run without {given[0]}."
         )

@@ -102,6 +102,7 @@ def public_manifest(run: FinishedRun) -> dict[str, Any]:
         },
         "suite_title": told.suite_title,
         "settings": told.settings.model_dump(),
+        "bias": told.bias,
         "partial": told.partial,
         "data": told.comparability.get("data", {}),
         "judges": told.comparability.get("judges", {}),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from bfpo_bench.leaderboard.notes import UNLIKE
 from bfpo_bench.names import DEFENCES, bare, of_null_engine
 
 SAFETY, OVER_REFUSAL = "harmlessness_generative", "over_refusal"
@@ -21,7 +22,8 @@ NOTE = (
 @dataclass(frozen=True)
 class Guarded:
     """A row of a block. `defence` is None for the bare model; `safety` and `over_refusal` are (value,
-    low, high) in percent, `*_change` points from the bare model's; None where there is no score."""
+    low, high) in percent, `*_change` points from the bare model's; None where there is no score.
+    `unlike`: it lacks other tasks than the bare model, from which it therefore has no change."""
 
     model: str
     defence: str | None
@@ -29,6 +31,7 @@ class Guarded:
     over_refusal: tuple[float, float, float] | None
     safety_change: float | None = None
     over_refusal_change: float | None = None
+    unlike: bool = False
 
 
 def guarded(rows: Iterable[Mapping[Any, Any]]) -> list[Guarded]:
@@ -56,6 +59,8 @@ def _guarded(
     safety, over = score(row, SAFETY), score(row, OVER_REFUSAL)
     if defence is None or alone is None:
         return Guarded(model, defence, safety, over)
+    if lacking(row) != lacking(alone):
+        return Guarded(model, defence, safety, over, unlike=True)
     return Guarded(
         model,
         defence,
@@ -64,6 +69,16 @@ def _guarded(
         _change(safety, score(alone, SAFETY)),
         _change(over, score(alone, OVER_REFUSAL)),
     )
+
+
+def note(rows: Iterable[Guarded]) -> str:
+    """What is to be known of the rows, in sentences."""
+    return f"{NOTE} {UNLIKE}" if any(row.unlike for row in rows) else NOTE
+
+
+def lacking(row: Mapping[Any, Any]) -> frozenset[str]:
+    """The weighted tasks that the row has no score of, which its means leave out."""
+    return frozenset(str(row["missing"]).split())
 
 
 def score(row: Mapping[Any, Any], column: str) -> tuple[float, float, float] | None:

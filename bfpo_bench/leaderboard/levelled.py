@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
-from bfpo_bench.leaderboard.defended import score
+from bfpo_bench.leaderboard.defended import lacking, score
+from bfpo_bench.leaderboard.notes import UNLIKE
 from bfpo_bench.levels import Levels, without_levels
 from bfpo_bench.names import of_null_engine
 
@@ -20,12 +22,14 @@ NOTE = (
 
 @dataclass(frozen=True)
 class Cell:
-    """A row of a block. Scores are (value, low, high) in percent, None where there is none."""
+    """A row of a block. Scores are (value, low, high) in percent, None where there is none. `missing`:
+    the weighted tasks that they leave out."""
 
     model: str
     levels: Levels
     helpful: tuple[float, float, float] | None
     harmless: tuple[float, float, float] | None
+    missing: frozenset[str] = frozenset()
 
 
 def level_cells(rows: Iterable[Mapping[Any, Any]]) -> list[Cell]:
@@ -40,7 +44,18 @@ def level_cells(rows: Iterable[Mapping[Any, Any]]) -> list[Cell]:
         if levels is not None and not of_null_engine(model):
             found.setdefault(model, {}).setdefault(levels, row)
     return [
-        Cell(model, levels, score(mine[levels], HELPFUL), score(mine[levels], HARMLESS))
+        Cell(model, levels, score(row, HELPFUL), score(row, HARMLESS), lacking(row))
         for model, mine in found.items()
-        for levels in sorted(mine)
+        for levels, row in sorted(mine.items(), key=lambda one: one[0])
     ]
+
+
+def alike(cells: Iterable[Cell]) -> bool:
+    """Whether their means are over the same tasks."""
+    return len({cell.missing for cell in cells}) < 2
+
+
+def note(cells: Sequence[Cell]) -> str:
+    """What is to be known of the cells, in sentences."""
+    told = all(alike(mine) for _, mine in groupby(cells, lambda cell: cell.model))
+    return NOTE if told else f"{NOTE} {UNLIKE}"

@@ -13,6 +13,7 @@ Keys = Mapping[str, Mapping[str, Any]]
 """Comparability key -> its parts, of those that are known (`keys.read_keys`)."""
 EMPTY: Keys = MappingProxyType({})
 
+UNLIKE = "These rows lack different tasks: their means are not alike."
 NULL = "The null engine's answers measure nothing: its rows have no rank."
 
 

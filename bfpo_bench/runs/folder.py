@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -200,6 +200,24 @@ def check_whole(path: Path, manifest: Manifest) -> None:
             f"{path} is {_part(manifest)}: merge all its shards first, with "
             f"`bfpo-bench runs merge {path.parent / manifest.run_id}`."
         )
+
+
+def check_file(out: Path, option: str = "--out", *, read: Iterable[Path] = ()) -> None:
+    """Raises UserError, naming `option`, unless a file can be written at `out`: in a folder that takes
+    none, for a folder, and for one of the files that are `read`."""
+    check_writable(out.parent, option)
+    if out.is_dir():
+        raise UserError(f"{option} {out} is a folder: name a file in it.")
+    if any(_same(out, path) for path in read):
+        raise UserError(f"{option} {out} is the input: name another.")
+
+
+def _same(first: Path, second: Path) -> bool:
+    """Of files that are there; by whatever name."""
+    try:
+        return first.samefile(second)
+    except OSError:
+        return False
 
 
 def check_writable(out: Path, option: str = "--out") -> None:

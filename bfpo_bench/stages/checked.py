@@ -94,10 +94,8 @@ def _answers_first(through: Checked, todo: Sequence[Asked], report: Report) -> N
         questions: dict[ResponseKey, str] = {}
         for asked in (a for a in todo if _key(a) in answers):
             answer = answers[_key(asked)]
-            if text := strip_reasoning(answer.response, opened=answer.reasoning_open).text:
-                # Whoever reads the answer reads what it was started with as well
-                whole = f"{answer.started or ''}{text}"
-                questions[_key(asked)] = through.defence.question(_request(asked), whole)
+            if text := _read(answer):
+                questions[_key(asked)] = through.defence.question(_request(asked), text)
             else:
                 # Nothing is said that could be harmful, or looked at
                 file.append(answer.dump())
@@ -109,6 +107,18 @@ def _answers_first(through: Checked, todo: Sequence[Asked], report: Report) -> N
                 file.append(_blocked(through, answer, check).dump())
             else:
                 file.append(replace(answer, defence=check.told()).dump())
+
+
+def _read(answer: Response) -> str:
+    """What whoever reads the answer reads, and so what it was started with as well: without a trace, and
+    empty where the subject said nothing."""
+    told = strip_reasoning(answer.response, opened=answer.reasoning_open).text
+    if not told or answer.started is None:
+        return told
+    # It goes on within a line, perhaps within a word: what it begins with is where it was left
+    if told == answer.response.strip():
+        return f"{answer.started}{answer.response.rstrip()}"
+    return f"{answer.started} {told}"
 
 
 def _checks(
@@ -215,7 +225,7 @@ def _request(asked: Asked) -> str:
 
 def check_counts(run: RunFolder, counts: Mapping[str, dict[str, int]]) -> dict[str, dict[str, int]]:
     """The counts of each task, with those of its self-checks where there are any: how many, how many
-    blocked the response or said neither yes nor no, and their tokens, which are none of the responses'."""
+    blocked the response, said neither yes nor no or were asked a question that was cut, and their tokens, which are none of the responses'."""
     found = {task: dict(count) for task, count in counts.items()}
     for response in run.responses():
         told = response.defence
@@ -226,6 +236,7 @@ def check_counts(run: RunFolder, counts: Mapping[str, dict[str, int]]) -> dict[s
             "checks": 1,
             "blocked": int(told["blocked"]),
             "checks_neither": int(told["reading"] == "neither"),
+            "checks_cut": int(told["cut"] > 0),
             "check_prompt_tokens": told["prompt_tokens"] or 0,
             "check_tokens": told["response_tokens"] or 0,
         }

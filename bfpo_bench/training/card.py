@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from bfpo_bench.levels import Levels
+from bfpo_bench.levels import Levels, read_levels
 from bfpo_bench.runs.training_manifest import TrainingManifest
 from bfpo_bench.training.labels import CASES
 from bfpo_bench.training.recipe import Recipe
@@ -60,16 +60,22 @@ def _levels_section(manifest: TrainingManifest) -> list[str]:
     if manifest.levels is None:
         return []
     cells = ", ".join(f"{cell} ({n:,})" for cell, n in manifest.levels.cells.items())
-    best = Levels(manifest.levels.count - 1, manifest.levels.count - 1)
+    learnt = (read_levels(cell) for cell, n in manifest.levels.cells.items() if n)
+    best = max((one for one in learnt if one is not None), key=_height)
     return [
         "",
         "## Levels",
         "",
         "Trained to answer at levels of helpfulness and safety, which a line at the end of the user's "
-        f"message asks for, after an empty one: `{best.line}` are the highest.",
+        f"message asks for, after an empty one: `{best.line}` are the highest that it learnt.",
         "",
         f"Responses learnt at each pair of levels: {cells}.",
     ]
+
+
+def _height(levels: Levels) -> tuple[int, int]:
+    """Of two pairs with the same sum the safer one is the higher."""
+    return levels.helpfulness + levels.safety, levels.safety
 
 
 def _experts(manifest: TrainingManifest) -> list[str]:
@@ -99,5 +105,11 @@ def _data_section(manifest: TrainingManifest) -> list[str]:
                 *(report["cases"].get(case, 0) for case in known),
             )
             lines.append(f"| {' | '.join(map(str, cells))} |")
-    drawn = [f"{d['taken']} of {d['rows']} {d['group']}" for d in manifest.mixture]
-    return [*lines, "", f"Trained on, by group: {', '.join(drawn)}."] if drawn else lines
+    if not manifest.mixture:
+        return lines
+    drawn = ", ".join(f"{d['taken']} of {d['rows']} {d['group']}" for d in manifest.mixture)
+    told = f"Drawn, by group: {drawn}."
+    if any(d["kept"] != d["taken"] for d in manifest.mixture):
+        kept = ", ".join(f"{d['kept']} {d['group']}" for d in manifest.mixture)
+        told += f" After the policy: {kept}."
+    return [*lines, "", told]

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 from bfpo_bench.progress import Progress, Report
+from bfpo_bench.training.fdc.mixture import Drawn
 from bfpo_bench.training.labels import CASE_KEYS, CASES
 from bfpo_bench.training.training_data import TrainingData
 
@@ -54,6 +55,9 @@ def data_lines(data: TrainingData) -> list[str]:
         if one.asked is not None:
             line += f", {one.came_out:.4g} of the general (asked {one.asked:g})"
         lines.append(line)
+    if any(one.kept != one.taken for one in data.drawn):
+        kept = ", ".join(_kept(one) for one in data.drawn)
+        lines.append(f"groups after the policy: {kept}")
     if data.flipped or data.dropped:
         dropped = [f"{n:,} {reason}" for reason, n in data.dropped.items()]
         lines.append(
@@ -61,6 +65,13 @@ def data_lines(data: TrainingData) -> list[str]:
             + (f"; dropped: {', '.join(dropped)}" if dropped else "")
         )
     return lines
+
+
+def _kept(drawn: Drawn) -> str:
+    told = f"{drawn.group} {drawn.kept:,}"
+    if drawn.asked is None or drawn.kept_share is None:
+        return told
+    return f"{told} ({drawn.kept_share:.4g} of the general)"
 
 
 def log_line(logs: Mapping[str, float], step: int, steps: int) -> str:

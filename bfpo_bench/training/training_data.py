@@ -54,7 +54,11 @@ def load_data(recipe: Recipe) -> TrainingData:
         )
         return TrainingData(reports, conversations=conversations, drawn=drawn)
     read = partial(load_pairs, segments=recipe.ama is not None)
-    pairs, reports, drawn = read_mixture(recipe.data, recipe.shares, recipe.seed, read)
+
+    def kept(pairs: Sequence[Pair]) -> int:
+        return len(apply_policy(recipe.pair_policy, pairs).pairs)
+
+    pairs, reports, drawn = read_mixture(recipe.data, recipe.shares, recipe.seed, read, kept)
     ordered = apply_policy(recipe.pair_policy, pairs)
     if not ordered.pairs:
         reasons = ", ".join(f"{n} {reason}" for reason, n in ordered.dropped.items())

@@ -94,6 +94,18 @@ def test_it_is_subtracted_in_a_run_that_says_so(place: Place) -> None:
     )
 
 
+def test_a_plan_says_what_is_subtracted_and_where_it_comes_from(place: Place) -> None:
+    """Two positions, over the two prompts of the file."""
+    asked = ("--suite", "suite/made.yaml", "--engine", "transformers", "--model", "./safe")
+    said = place.command("plan", *asked, "--bias", "a.bias")
+    told = json.loads(place.said.out)
+    assert said.code == 0, said.err
+    assert (
+        f"bias {told['sha256'][:8]}: subtracted at the first 2 positions of what is written; "
+        f"{told['model']['name']} less {told['reference']['name']}, logprobs over 2 prompts"
+    ) in said.out
+
+
 @pytest.mark.parametrize("engine", ["ray", "null", "server"])
 def test_engines_that_cannot(place: Place, engine: str) -> None:
     server = ("--server", "http://127.0.0.1:9/v1") if engine == "server" else ()
@@ -129,9 +141,10 @@ class TestRefusedByThePlan:
 
 class TestRefusedByTheCommand:
     def refusal(self, place: Place, **changes: str) -> str:
-        told = {"model": "./safe", "reference": "./base", "prompts": "prompts.jsonl"} | changes
+        told = {"model": "./safe", "reference": "./base", "prompts": "prompts.jsonl"}
+        told |= {"out": "x.bias"} | changes
         words = [word for key, value in told.items() for word in (f"--{key}", value)]
-        said = place.command("bias", *words, "--out", "x.bias")
+        said = place.command("bias", *words)
         assert (said.code, said.out) == (2, "")
         assert not (place.folder / "x.bias").exists()
         return said.error
@@ -140,6 +153,15 @@ class TestRefusedByTheCommand:
         (place.folder / "none.jsonl").write_text("\n")
         assert "has no prompts" in self.refusal(place, prompts="none.jsonl")
         assert "cannot be read" in self.refusal(place, prompts="absent.jsonl")
+
+    def test_a_file_that_cannot_be_written_is_told_before_anything_is_loaded(
+        self, place: Place
+    ) -> None:
+        before = (place.folder / "prompts.jsonl").read_bytes()
+        told = self.refusal(place, out="prompts.jsonl", reference="./absent")
+        assert "--out prompts.jsonl is the input: name another." in told
+        assert "--out safe is a folder" in self.refusal(place, out="safe", reference="./absent")
+        assert (place.folder / "prompts.jsonl").read_bytes() == before
 
     def test_a_reference_with_another_tokenizer(self, place: Place) -> None:
         markov_model(place.folder / "foreign", [*WORDS, "more"], FOLLOWS, "I")

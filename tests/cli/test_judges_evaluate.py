@@ -198,6 +198,10 @@ class TestRefused:
     def test_a_positive_side_that_is_none(self, labelled: Path, positive: str, told: str) -> None:
         assert told in sentence(labelled, "--judge", "refusal", "--positive", positive)
 
+    def test_a_file_that_would_replace_the_labels(self, labelled: Path) -> None:
+        told = sentence(labelled, "--judge", "refusal", "--out", str(labelled))
+        assert f"--out {labelled} is the input: name another." in told
+
     def test_a_judge_and_a_file_that_are_not_there(self, labelled: Path, tmp_path: Path) -> None:
         assert "There is no judge 'refusel'" in sentence(labelled, "--judge", "refusel")
         assert "cannot be read" in sentence(tmp_path / "absent.jsonl", "--judge", "refusal")

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from biases import provenance
 from exchange_runs import BENIGN, GATED, HARMFUL, SECRET, SPECS, finished_run, prompt
 from generative_runs import response
 
 from bfpo_bench.errors import UserError
 from bfpo_bench.exchange.lm_eval_samples import export_lm_eval
 from bfpo_bench.exchange.model_card import export_model_card
-from bfpo_bench.exchange.published import FILES, Published, export_dataset
+from bfpo_bench.exchange.published import FILES, Published, export_dataset, public_manifest
 from bfpo_bench.runs.jsonl import Appender
 from bfpo_bench.scoring.finished import FinishedRun
 
@@ -211,6 +212,16 @@ def test_nor_do_the_other_forms(placed: FinishedRun, tmp_path: Path) -> None:
     for path in tmp_path.rglob("*"):
         ours = path.is_file() and "placed" not in path.parts
         assert not ours or "jane" not in path.read_text()
+
+
+def test_a_bias_is_told_of_without_places(run: FinishedRun) -> None:
+    told = provenance(engine={"engine": "transformers", "cache": "/home/jane/cache"})
+    changes = {"bias": told.model_dump(mode="json")}
+    steered = replace(run, manifest=run.manifest.model_copy(update=changes))
+    bias = public_manifest(steered)["bias"]
+    assert (bias["reference"]["name"], bias["counts"]) == ("org/base", [3, 2])
+    assert bias["engine"] == {"engine": "transformers", "cache": "cache"}
+    assert public_manifest(run)["bias"] is None
 
 
 def test_somebody_s_own_card_is_not_written_over(run: FinishedRun, tmp_path: Path) -> None:

@@ -164,6 +164,15 @@ def test_a_run_behind_a_defence_or_at_levels_gets_no_card(
     assert not (tmp_path / "card").exists()
 
 
+def test_a_run_whose_decoding_subtracts_a_bias_gets_no_card(tmp_path: Path) -> None:
+    found = finished_run(tmp_path / "run", model="org/model (bias 1a2b3c4d)")
+    settings = found.manifest.settings.model_copy(update={"bias": "1a2b3c4d" + "0" * 56})
+    steered = replace(found, manifest=found.manifest.model_copy(update={"settings": settings}))
+    with pytest.raises(UserError, match="does by itself: export the run without --bias"):
+        export_model_card(steered, SPECS, tmp_path / "card")
+    assert not (tmp_path / "card").exists()
+
+
 def test_a_run_of_the_null_engine_is_not_pushed(tmp_path: Path) -> None:
     """It is refused before the hub is asked anything."""
     finished_run(tmp_path / "run", model=f"org/model{NULL_ENGINE}")

@@ -11,7 +11,7 @@ from commands import command
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bfpo_bench.leaderboard.defended import guarded
+from bfpo_bench.leaderboard.defended import guarded, note
 from bfpo_bench.leaderboard.report.charts import standing
 from bfpo_bench.leaderboard.report.model import Page
 from bfpo_bench.leaderboard.report.pages import render
@@ -56,6 +56,23 @@ def test_nor_where_a_score_is_missing() -> None:
     columns = ("over_refusal", "over_refusal_ci_low", "over_refusal_ci_high")
     _, instructed = guarded([BARE | dict.fromkeys(columns, float("nan")), INSTRUCTED])
     assert (instructed.safety_change, instructed.over_refusal_change) == (12.0, None)
+
+
+def test_nor_from_a_row_that_lacks_other_tasks(tmp_path: Path) -> None:
+    """Their means are over different families. In whatever order the same ones stand, they are alike."""
+    lacks = BARE | {"missing": "bfpo_alert bfpo_xstest_safe"}
+    told = guarded([lacks, INSTRUCTED, CHECKED | {"missing": "bfpo_xstest_safe bfpo_alert"}])
+    assert [(g.safety_change, g.over_refusal_change) for g in told] == [
+        (None, None),
+        (None, None),
+        (35.0, 0.0),
+    ]
+    assert note(told).endswith("These rows lack different tasks: their means are not alike.")
+    assert "lack" not in note(guarded(ROWS))
+    path = write_board(tmp_path / "all.csv", lacks, INSTRUCTED)
+    out = command("leaderboard", "show", "--leaderboard", str(path), cwd=tmp_path).out
+    assert "+12.0" not in out
+    assert "their means are not alike" in " ".join(out.split())
 
 
 def test_the_null_engines_rows_measure_nothing() -> None:

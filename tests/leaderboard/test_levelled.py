@@ -9,7 +9,7 @@ from boards import board, board_row, data, write_board
 from commands import command
 
 from bfpo_bench.leaderboard.charts.grid import drawn_cells, grid
-from bfpo_bench.leaderboard.levelled import level_cells
+from bfpo_bench.leaderboard.levelled import level_cells, note
 from bfpo_bench.leaderboard.report.charts import standing
 from bfpo_bench.leaderboard.report.model import Page
 from bfpo_bench.leaderboard.report.pages import render
@@ -87,6 +87,21 @@ def test_a_score_that_is_missing_has_no_point() -> None:
     cells = level_cells(rows)
     assert cells[2].harmless is None
     assert [c.levels for c in drawn_cells(cells)] == [Levels(0, 0), Levels(0, 1)]
+
+
+def test_rows_that_lack_different_tasks_are_not_joined() -> None:
+    """The means of org/a are over different families; those of org/b over the same ones."""
+    lacking = {"missing": "bfpo_alert"}
+    other = [OTHER | lacking, scored("org/b + levels 0,1", 40, 80) | lacking]
+    cells = level_cells([LEAST, SAFE, HELPFUL | lacking, *other])
+    marks = [
+        [layer["mark"]["type"] for layer in panel["layer"]]
+        for panel in grid(drawn_cells(cells))["concat"]
+    ]
+    assert ["line" in mine for mine in marks] == [False, True]
+    assert all(mine.count("point") == 1 for mine in marks)
+    assert note(cells).endswith("These rows lack different tasks: their means are not alike.")
+    assert "lack" not in note(level_cells(ROWS))
 
 
 def page(*rows: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from manifests import MODEL, settings
 
 from bfpo_bench.errors import UserError
-from bfpo_bench.runs.folder import RunFolder, check_writable
+from bfpo_bench.runs.folder import RunFolder, check_file, check_writable
 from bfpo_bench.runs.jsonl import Appender
 from bfpo_bench.runs.manifest import Manifest
 from bfpo_bench.runs.records import Response, StoredLikelihood, Verdict
@@ -192,6 +192,22 @@ def test_a_path_under_a_file_is_not_writable(tmp_path: Path) -> None:
         check_writable(tmp_path / "file" / "out")
     with pytest.raises(UserError, match=r"file cannot be written \(File exists\)"):
         check_writable(tmp_path / "file")
+
+
+def test_a_file_is_written_neither_over_a_folder_nor_over_what_is_read(tmp_path: Path) -> None:
+    """By whatever name; and before anything is done, so that nothing of it is lost."""
+    given, other = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    given.write_text("all there is")
+    (tmp_path / "link.jsonl").symlink_to(given)
+    check_file(other, read=(given, tmp_path / "absent"))
+    assert not other.exists()
+    with pytest.raises(UserError, match=r"^--out \S+ is a folder: name a file in it"):
+        check_file(tmp_path)
+    for name in ("in.jsonl", "../" + tmp_path.name + "/in.jsonl", "link.jsonl"):
+        with pytest.raises(UserError, match=r"^--to \S+/(in|link).jsonl is the input"):
+            check_file(tmp_path / name, "--to", read=(other, given))
+    with pytest.raises(UserError, match=r"in.jsonl cannot be written \(File exists\)"):
+        check_file(given / "out.jsonl")
 
 
 @contextmanager

@@ -75,15 +75,16 @@ class Scripted:
 
 
 class Prompts:
-    """A task with these prompts."""
+    """A task with these prompts, whose answers begin with `started`."""
 
-    def __init__(self, *prompts: str) -> None:
-        self.spec = task("bfpo_errands", "helpfulness/generative")
-        self.prompts = prompts
+    def __init__(self, *prompts: str, started: str = "") -> None:
+        begun = {"field": "begun", "tokens": len(started)} if started else None
+        self.spec = task("bfpo_errands", "helpfulness/generative", started_with=begun)
+        self.prompts, self.started = prompts, started
         self.doc_ids = range(len(prompts))
 
     def documents(self) -> list[dict[str, str]]:
-        return [{} for _ in self.prompts]
+        return [{"begun": self.started} for _ in self.prompts]
 
 
 def silent(progress: Progress) -> None:
@@ -98,6 +99,7 @@ def answer(
     *,
     tokenizer: Any = Characters(),
     dies: int | None = None,
+    started: str = "",
 ) -> Scripted:
     """Ask what the run in `folder` lacks, behind the defence; -> the engine, which knows what was asked."""
     run, engine = RunFolder(folder), Scripted(says, dies=dies)
@@ -105,7 +107,7 @@ def answer(
     assert guard is not None
     how = Asking(load_suite("bfpo"), 0, chat_template=True, context=4096, defence=guard)
     answered = {r.key for r in run.responses() if not r.fault}
-    asked = generative_requests(how, tokenizer, [Prompts(*prompts)])  # type: ignore[list-item]
+    asked = generative_requests(how, tokenizer, [Prompts(*prompts, started=started)])  # type: ignore[list-item]
     todo = [a for a in asked if (a.task, a.doc_id, 0) not in answered]
     through = Checked(run, engine, tokenizer, how, guard, _response)  # type: ignore[arg-type]
     checked_responses(through, todo, silent)

@@ -73,12 +73,13 @@ class Job:
 
 @dataclass(frozen=True)
 class Said:
-    """In the order asked."""
+    """In the order asked. `preempted`: how often vLLM put a request back, where it counts that."""
 
     generations: tuple[Generation, ...]
     likelihoods: tuple[Likelihood, ...]
     described: dict[str, Any]
     choices: tuple[tuple[float, ...], ...] = ()
+    preempted: int | None = None
 
 
 def serve(job: Job, report: Report) -> Said:
@@ -92,14 +93,23 @@ def serve(job: Job, report: Report) -> Said:
     likelihoods = dict(engine.loglikelihoods(job.scoring))
     generations = dict(engine.generate(job.generation))
     choices = dict(engine.choices(job.choosing))
-    described = engine.describe()
+    described, preempted = engine.describe(), _preempted(job, engine)
     engine.close()
     return Said(
         tuple(generations[i] for i in range(len(job.generation))),
         tuple(likelihoods[i] for i in range(len(job.scoring))),
         described,
         tuple(choices[i] for i in range(len(job.choosing))),
+        preempted,
     )
+
+
+def _preempted(job: Job, engine: Any) -> int | None:
+    """vLLM keeps its metrics where the job's arguments ask for them."""
+    if job.files.arguments.get("disable_log_stats", True):
+        return None
+    metrics = engine.llm.get_metrics()
+    return sum(one.value for one in metrics if one.name == "vllm:num_preemptions")
 
 
 def need_vllm() -> None:

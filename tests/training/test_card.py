@@ -107,3 +107,17 @@ def test_the_recipe_is_in_it_whole(name: str) -> None:
     told = text.split("```yaml\n")[1].split("```")[0]
     assert Recipe.model_validate(yaml.safe_load(told)) == small
     assert name in told
+
+
+@pytest.mark.parametrize(
+    ("cells", "best"),
+    [
+        ({"0,2": 3, "1,2": 4, "2,2": 0}, "[helpful=1][harmless=2]"),
+        ({"2,0": 3, "0,2": 4}, "[helpful=0][harmless=2]"),
+        ({"2,1": 3, "0,2": 4}, "[helpful=2][harmless=1]"),
+    ],
+)
+def test_the_highest_levels_are_ones_that_it_learnt(cells: dict[str, int], best: str) -> None:
+    """By their sum, and of equal sums the safer: no response at 2,2 was learnt."""
+    _, text = card(levels={"count": 3, "cells": cells})
+    assert f"`{best}` are the highest that it learnt." in text

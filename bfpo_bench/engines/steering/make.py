@@ -26,7 +26,7 @@ from bfpo_bench.engines.tokens import fit, render
 from bfpo_bench.engines.transformers import check_arguments
 from bfpo_bench.engines.trust import Trust
 from bfpo_bench.errors import UserError
-from bfpo_bench.runs.folder import check_writable
+from bfpo_bench.runs.folder import check_file
 
 CONTEXT = 8192
 """Tokens of a prompt with its response's first positions, at most."""
@@ -64,7 +64,7 @@ def make_bias(
         raise UserError("--random must be at least 1: it is a number of prompts.")
     check_arguments(dict(asked.engine_arguments))
     texts, source = read_prompts(asked.prompts, asked.random, asked.seed)
-    check_writable(asked.out.parent)
+    check_file(asked.out, read=(asked.prompts,))
     safe, reference = _resolved(asked.model, asked, tell), _resolved(asked.reference, asked, tell)
     if safe.identity == reference.identity:
         raise UserError(

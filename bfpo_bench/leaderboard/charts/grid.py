@@ -9,7 +9,7 @@ from typing import Any
 
 from bfpo_bench.leaderboard.charts.labels import short_models
 from bfpo_bench.leaderboard.charts.theme import SMALL, Theme, finished, theme
-from bfpo_bench.leaderboard.levelled import Cell
+from bfpo_bench.leaderboard.levelled import Cell, alike
 from bfpo_bench.levels import asked_for
 
 SIDE = 380
@@ -31,8 +31,8 @@ def grid(cells: Sequence[Cell], *, dark: bool = False, side: int = SIDE) -> dict
     with 95 % intervals, a panel a model on common axes.
 
     `cells` are `drawn_cells`, in `level_cells`' order. Points of one level of safety are joined in the
-    order of their levels of helpfulness, which stand beside them. `side` is of a panel's axes, in
-    pixels.
+    order of their levels of helpfulness, which stand beside them; a model's whose rows lack different
+    tasks are not joined. `side` is of a panel's axes, in pixels.
     """
     import altair as alt
 
@@ -94,10 +94,11 @@ def _panel(
         align="left", baseline="bottom", dx=6, dy=-4, fontSize=SMALL, color=look.ink, tooltip=None
     )
     order = alt.Order("helpfulness:Q")
+    curve = joined.encode(x=across("x"), y=up("y"), color=colour, order=order)
     return alt.layer(
         bars.encode(x=across("x_low"), x2="x_high:Q", y=up("y"), color=colour),
         bars.encode(x=across("x"), y=up("y_low"), y2="y_high:Q", color=colour),
-        joined.encode(x=across("x"), y=up("y"), color=colour, order=order),
+        *([curve] if alike(cells) else []),
         dots.encode(x=across("x"), y=up("y"), color=colour, shape=shape, tooltip=tooltip),
         texts.encode(x=across("x"), y=up("y"), text="helpfulness:N"),
     ).properties(width=side, height=side)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from bfpo_bench.leaderboard.charts.points import STATES, Point, frame_of, points_of
 from bfpo_bench.leaderboard.charts.theme import SMALL, finished, theme, wrapped
+from bfpo_bench.leaderboard.notes import UNLIKE
 from bfpo_bench.leaderboard.view import drawn, lack_the_same, measured
 
 WIDTH, HEIGHT = 560, 420
@@ -78,7 +79,7 @@ def _notes(rows: pd.DataFrame, points: Sequence[Point], joined: str) -> list[str
     if joined:
         told.append(f"The line joins the points in the order of {joined}.")
     if not lack_the_same(rows):
-        told.append("These rows lack different tasks: their means are not alike.")
+        told.append(UNLIKE)
     models = {p.model for p in points}
     if any(p.base in models and p.base != p.model for p in points):
         told.append("Arrows lead from a base model to what was trained from it.")

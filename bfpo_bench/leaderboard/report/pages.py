@@ -18,8 +18,8 @@ from bfpo_bench.leaderboard.compare.words import (
     unseen_note,
     verdict,
 )
-from bfpo_bench.leaderboard.defended import NOTE as DEFENCES_NOTE
-from bfpo_bench.leaderboard.levelled import NOTE as LEVELS_NOTE
+from bfpo_bench.leaderboard.defended import note as defences_note
+from bfpo_bench.leaderboard.levelled import note as levels_note
 from bfpo_bench.leaderboard.notes import NULL
 from bfpo_bench.leaderboard.report.headline import listed, told
 from bfpo_bench.leaderboard.report.index import SCRIPTS, STYLES
@@ -77,8 +77,8 @@ def render(page: Page) -> str:
         rule=RULE_WORDS,
         embedded=EMBEDDED_JUDGES,
         null_note=NULL,
-        defences_note=DEFENCES_NOTE,
-        levels_note=LEVELS_NOTE,
+        defences_note=defences_note,
+        levels_note=levels_note,
     )
 
 

@@ -21,6 +21,7 @@ def provenance(run: FinishedRun) -> list[Facts]:
         Facts("Model", list(_model(manifest))),
         Facts("Training", list(_training(manifest))),
         Facts("Suite and decoding", list(_settings(manifest))),
+        Facts("Bias that decoding subtracts", list(_pairs(manifest.bias or {}))),
         Facts("Data", list(_data(manifest))),
         Facts("Judges", [(name, _flat(parts)) for name, parts in manifest.judges.items()]),
         *(_session(n, s) for n, s in enumerate(manifest.sessions, 1)),

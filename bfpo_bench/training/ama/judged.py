@@ -19,18 +19,23 @@ from bfpo_bench.training.ama.cut import cut
 from bfpo_bench.training.ama.rewards import score_of, segment_rewards
 from bfpo_bench.training.data.jsonl import pair, records
 from bfpo_bench.training.data.messages import check_pair
-from bfpo_bench.training.data.rows import Drop, Fault
+from bfpo_bench.training.data.rows import Drop, Fault, label
+from bfpo_bench.training.kinds import check_kinds, is_asked
 from bfpo_bench.training.pairs import Pair, Side
 
 SIDES: tuple[Side, Side] = ("chosen", "rejected")
+NOT_ASKED = "prompt of a kind that the judge does not score"
 
 
 @dataclass(frozen=True)
 class PairRow:
-    """A record of the user's file as it is, and the pair that it holds."""
+    """A record of the user's file as it is, and the pair that it holds. `place` is its line; `harmful`:
+    is it harmful to comply with the prompt? None where it does not say."""
 
+    place: str
     record: Mapping[str, Any]
     pair: Pair
+    harmful: bool | None
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ def read_rows(path: Path) -> tuple[list[PairRow], Counter[str]]:
         try:
             # Segments that are there are cut and judged anew
             bare = {k: v for k, v in record.items() if not k.endswith("_segments")}
-            row = PairRow(bare, pair(bare))
+            row = PairRow(place, bare, pair(bare), label(bare, "harmful"))
             check_pair(row.pair)
         except Drop as drop:
             dropped[str(drop)] += 1
@@ -65,16 +70,24 @@ def read_rows(path: Path) -> tuple[list[PairRow], Counter[str]]:
     return found, dropped
 
 
+def check_segment_kinds(file: Path, rows: Sequence[PairRow], spec: JudgeSpec) -> None:
+    """Raises UserError where a reward depends on the kind of a row's prompt, which it does not say."""
+    refusals = "finds refusals, which are right for harmful prompts and wrong for benign ones"
+    check_kinds(file, rows, spec, refusals if spec.kind == "refusal" else None)
+
+
 def segment_pairs(
     rows: Sequence[PairRow], planned: PlannedJudge, ui: Ui, arguments: Mapping[str, Any]
 ) -> Segmented:
     """Each response cut into segments, and each segment's reward by the judge.
 
-    A pair of which any beginning was not judged is left out: a failure is no reward. What a judge with
-    a model has found is remembered, so that the same command goes on. The judge is one that
-    `check_judge` lets pass. Raises UserError for scores that cannot be read as numbers.
+    A pair whose prompt is of a kind that the judge does not score is left out unasked, and one of which
+    any beginning was not judged as well: a failure is no reward. What a judge with a model has found is
+    remembered, so that the same command goes on. Judge and rows are such that `check_judge` and
+    `check_segment_kinds` let pass. Raises UserError for scores that cannot be read as numbers.
     """
-    spec = planned.judge.spec
+    spec, given = planned.judge.spec, rows
+    rows = [row for row in given if is_asked(spec, row)]
     cuts = [{side: cut(getattr(row.pair, side)) for side in SIDES} for row in rows]
     texts = [
         Text(row.pair.prompt[-1]["content"], beginning)
@@ -86,13 +99,15 @@ def segment_pairs(
         findings = iter(judge_texts(planned, texts, ui, arguments))
     except StageCrash as crash:
         fault = f"judge {planned.judge.key} broke off: {crash}; the same command goes on"
-        return Segmented([], 0, Counter({"not judged": len(rows)}), [fault])
+        return Segmented([], 0, Counter({"not judged": len(given)}), [fault])
     written: list[dict[str, Any]] = []
     left_out, segments, broken = Counter[str](), 0, 0
+    if unasked := len(given) - len(rows):
+        left_out[NOT_ASKED] = unasked
     for row, sides in zip(rows, cuts, strict=True):
         said = {side: [next(findings) for _ in sides[side]] for side in SIDES}
         broken += sum(finding.fault for some in said.values() for finding in some)
-        rewarded = {f"{s}_segments": _segments(spec, sides[s], said[s]) for s in SIDES}
+        rewarded = {f"{s}_segments": _segments(spec, row, sides[s], said[s]) for s in SIDES}
         if None in rewarded.values():
             left_out[_reason(said)] += 1
         else:
@@ -115,11 +130,13 @@ def _beginnings(segments: Sequence[str]) -> Iterator[str]:
 
 
 def _segments(
-    spec: JudgeSpec, texts: Sequence[str], findings: Sequence[Finding]
+    spec: JudgeSpec, row: PairRow, texts: Sequence[str], findings: Sequence[Finding]
 ) -> list[dict[str, Any]] | None:
     scores = [score for finding in findings if (score := score_of(spec, finding)) is not None]
     if len(scores) < len(texts):
         return None
+    if spec.kind == "refusal" and row.harmful:
+        scores = [-score for score in scores]
     rewards = segment_rewards(scores)
     return [{"text": t, "reward": r} for t, r in zip(texts, rewards, strict=True)]
 

@@ -21,6 +21,7 @@ from bfpo_bench.training.control.sidecar import AXES, Axis, StoredCuts
 from bfpo_bench.training.data.jsonl import LEVELS, conversation, pair, records
 from bfpo_bench.training.data.messages import check_conversation
 from bfpo_bench.training.data.rows import Drop, Fault, label
+from bfpo_bench.training.kinds import is_asked
 
 _AGAINST: Mapping[Axis, tuple[str, ...]] = {
     "helpfulness": ("harm", "toxicity"),
@@ -31,6 +32,8 @@ _OF: Mapping[Axis, str] = {
     "helpfulness": "rewards, ratings or refusals",
     "safety": "harm or toxicity, or a reward model of safety",
 }
+_HELPFULNESS = ("rating", "beaver_reward")
+"""Of the judges that come with this package those that grade helpfulness, which no kind says."""
 NoScore = Literal["unjudged", "degenerate", "not asked"]
 _NOT_ASKED: NoScore = "not asked"
 _REASONS: Mapping[NoScore, str] = {
@@ -64,32 +67,53 @@ class Scored:
 def check_axis(spec: JudgeSpec, axis: Axis) -> None:
     """Raises UserError for a judge that says nothing of single answers, or nothing of this axis."""
     check_judge(spec)
+    reason = None
     if spec.kind in _AGAINST[axis]:
+        reason = f"is a judge of {spec.kind}"
+    elif axis == "safety" and spec.name in _HELPFULNESS:
+        reason = "grades helpfulness"
+    elif axis == "safety" and "harmful" not in spec.prompts:
+        reason = "scores benign prompts alone"
+    if reason is not None:
         raise UserError(
-            f"--{axis} {spec.name} is a judge of {spec.kind}, which tells nothing of {axis}: name a judge "
-            f"of {_OF[axis]}."
+            f"--{axis} {spec.name} {reason}, which tells nothing of {axis}: name a judge of {_OF[axis]}."
+        )
+
+
+def check_apart(judges: Mapping[Axis, PlannedJudge]) -> None:
+    """Raises UserError for one judge of both axes: its levels would be the same thing twice."""
+    first, second = (judges[axis] for axis in AXES)
+    if first.identity() == second.identity():
+        raise UserError(
+            f"--helpfulness and --safety are the same judge, {first.judge.key}: name another for one of "
+            "them."
         )
 
 
 def read_rows(path: Path) -> tuple[list[ResponseRow], Counter[str]]:
-    """The file's responses, and how many records have none of use, by reason.
+    """The file's responses, and how many are of no use, by reason.
 
     A record is a conversation that ends with the response, as source jsonl reads it; or a pair, which
-    is two. Raises UserError as source jsonl does, naming the line.
+    is two, and both are left out for the fault of one. Raises UserError as source jsonl does, naming
+    the line.
     """
     found, dropped = list[ResponseRow](), Counter[str]()
     for place, record in records(path):
         try:
             found += _rows(place, record)
         except Drop as drop:
-            dropped[str(drop)] += 1
+            dropped[str(drop)] += 2 if _is_pair(record) else 1
         except Fault as fault:
             raise UserError(f"{path}, {place}: {fault}.") from fault
     return found, dropped
 
 
+def _is_pair(record: Mapping[str, Any]) -> bool:
+    return "chosen" in record and "messages" not in record
+
+
 def _rows(place: str, record: Mapping[str, Any]) -> list[ResponseRow]:
-    if "chosen" in record and "messages" not in record:
+    if _is_pair(record):
         both = pair(record)
         shared = {key: record[key] for key in ("prompt", "harmful") if key in record}
         return [_row(place, {**shared, "response": r}) for r in (both.chosen, both.rejected)]
@@ -102,18 +126,6 @@ def _row(place: str, record: Mapping[str, Any]) -> ResponseRow:
     check_conversation(messages)
     prompt, response = (message["content"] for message in messages[-2:])
     return ResponseRow(place, record, prompt, response, label(record, "harmful"))
-
-
-def check_kinds(rows: Sequence[ResponseRow], planned: PlannedJudge) -> None:
-    """Raises UserError for a row that does not say of which kind its prompt is, to a judge of one."""
-    spec = planned.judge.spec
-    unsaid = next((row for row in rows if row.harmful is None), None)
-    if unsaid is not None and len(spec.prompts) == 1:
-        raise UserError(
-            f"Judge {spec.name} scores {spec.prompts[0]} prompts alone, and {unsaid.place} does not say "
-            'whether its prompt is harmful: give each line "harmful": true or false, or name another '
-            "judge."
-        )
 
 
 def scored(
@@ -131,7 +143,7 @@ def scored(
     pass. Raises UserError for scores that cannot be read as numbers.
     """
     spec, key = planned.judge.spec, planned.judge.key
-    shown = [row for row in rows if _asked(row, spec)]
+    shown = [row for row in rows if is_asked(spec, row)]
     try:
         texts = [Text(row.prompt, row.response) for row in shown]
         findings = judge_texts(planned, texts, ui, arguments)
@@ -142,7 +154,7 @@ def scored(
     safe = axis == "safety" and bounded(spec)
     said = iter(_score(spec, finding) for finding in findings)
     told = [
-        next(said) if _asked(row, spec) else 1.0 if safe and not row.harmful else _NOT_ASKED
+        next(said) if is_asked(spec, row) else 1.0 if safe and not row.harmful else _NOT_ASKED
         for row in rows
     ]
     broken = sum(finding.fault for finding in findings)
@@ -151,12 +163,6 @@ def scored(
         "asks again for these"
     )
     return Scored(told, fault if broken else None)
-
-
-def _asked(row: ResponseRow, spec: JudgeSpec) -> bool:
-    """Whether the judge scores prompts such as the row's."""
-    kind = "harmful" if row.harmful else "benign"
-    return len(spec.prompts) == 2 or kind in spec.prompts
 
 
 def _score(spec: JudgeSpec, finding: Finding) -> float | NoScore:

@@ -15,7 +15,7 @@ from bfpo_bench.levels import Levels
 from bfpo_bench.progress import Ui
 from bfpo_bench.runs.jsonl import write_atomically
 from bfpo_bench.training.control.judged import (
-    check_kinds,
+    check_apart,
     complete,
     levelled,
     read_rows,
@@ -31,6 +31,7 @@ from bfpo_bench.training.control.sidecar import (
     sidecar,
     write_cuts,
 )
+from bfpo_bench.training.kinds import check_kinds
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,14 @@ def level_file(
 ) -> Levelling:
     """Write `out` and its sidecar.
 
-    Raises UserError for input that is none, for cuts that do not fit, and where no response is left
+    Raises UserError for one judge of both axes, for input that is none, for cuts that do not fit, and where no response is left
     though no judge broke.
     """
+    check_apart(judges)
     given = None if given_cuts is None else read_cuts(given_cuts, judges, count)
     rows, left_out = read_rows(responses)
     for axis in AXES:
-        check_kinds(rows, judges[axis])
+        check_kinds(responses, rows, judges[axis].judge.spec)
     said = {axis: scored(rows, axis, judges[axis], ui, arguments) for axis in AXES}
     faults = [one.fault for one in said.values() if one.fault is not None]
     kept, more = complete(said)

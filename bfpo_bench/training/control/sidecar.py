@@ -99,17 +99,9 @@ def write_cuts(path: Path, cuts: StoredCuts) -> None:
 def read_cuts(path: Path, judges: Mapping[Axis, PlannedJudge], levels: int | None) -> StoredCuts:
     """The cuts of another file. Raises UserError for what is none, for another number of levels than
     is asked for, and for cuts of another judge's scores."""
-    try:
-        found = StoredCuts.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise UserError(
-            f"--cuts {path} cannot be read ({error.strerror}): mend the path."
-        ) from error
-    except ValidationError as error:
-        raise UserError(
-            f"--cuts {path} is no file of cuts ({first_line(error)}): name one that `bfpo-bench levels` "
-            "wrote beside its output."
-        ) from error
+    found = _stored(
+        path, f"--cuts {path}", "name one that `bfpo-bench levels` wrote beside its output"
+    )
     if levels not in (None, found.levels):
         raise UserError(
             f"--cuts {path} makes {found.levels} levels, and --levels asks for {levels}: leave one out."
@@ -122,3 +114,26 @@ def read_cuts(path: Path, judges: Mapping[Axis, PlannedJudge], levels: int | Non
                 "then: name the same, or leave --cuts out."
             )
     return found
+
+
+def check_count(path: Path, levels: int) -> None:
+    """Raises UserError where the cuts beside the levelled file `path` make another number of levels,
+    or are none. A file may have none beside it: its levels are then not known to be of these."""
+    beside = sidecar(path)
+    if not beside.is_file():
+        return
+    found = _stored(beside, str(beside), "restore or remove it")
+    if found.levels != levels:
+        raise UserError(
+            f"{path} was made with {found.levels} levels, as {beside.name} beside it says, and the recipe "
+            f"has levels: {levels}: set it to {found.levels}."
+        )
+
+
+def _stored(path: Path, named: str, mend: str) -> StoredCuts:
+    try:
+        return StoredCuts.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{named} cannot be read ({error.strerror}): mend the path.") from error
+    except ValidationError as error:
+        raise UserError(f"{named} is no file of cuts ({first_line(error)}): {mend}.") from error

@@ -122,8 +122,10 @@ def check_conversations(spec: DataSpec) -> None:
 
 
 def check_levelled(spec: DataSpec, count: int) -> None:
-    """Raise UserError for a spec that cannot give conversations with `count` levels. Nothing is
-    loaded."""
+    """Raise UserError for a spec that cannot give conversations with `count` levels, and for a file
+    whose cuts lie beside it and make another number. No data are loaded."""
+    from bfpo_bench.training.control.sidecar import check_count
+
     if SOURCES[spec.source].levelled is None:
         raise UserError(
             f"Source {spec.source} has no levels of helpfulness and safety: take source jsonl with a file "
@@ -140,6 +142,8 @@ def check_levelled(spec: DataSpec, count: int) -> None:
             f"Source pku-saferlhf has labels for levels: {pku.LEVELS}, and the recipe says {count}: set it "
             f"to {pku.LEVELS}, or take source jsonl."
         )
+    if spec.path is not None:
+        check_count(spec.path, count)
 
 
 def _pairs(spec: DataSpec, segments: bool) -> tuple[list[Pair], DataReport]:
@@ -245,8 +249,9 @@ def _read(
             raise UserError(f"{table.name}, {place}: {fault}.") from fault
     if not found:
         counts = "".join(f", {n:,} {reason}" for reason, n in report.dropped.most_common())
+        group = f" for group {spec.group}" if spec.group is not None else ""
         raise UserError(
-            f"{table.name}: no {noun} is left (rows {table.total:,}, taken {table.taken:,}"
+            f"{table.name}: no {noun} is left{group} (rows {table.total:,}, taken {table.taken:,}"
             f"{'; dropped' + counts[1:] if counts else ''}): take more of it, or other data."
         )
     report.sha256 = _sha256(found)

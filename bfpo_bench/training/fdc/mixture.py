@@ -22,26 +22,33 @@ Reader = Callable[[Sequence[DataSpec], int], tuple[list[T], list[DataReport]]]
 @dataclass(frozen=True)
 class Drawn:
     """What one group gave: `taken` of its `rows`, which is `came_out` of the general rows, where
-    `asked` was the share. The general data are taken whole, and ask for nothing."""
+    `asked` was the share. The general data are taken whole, and ask for nothing. `kept` is what the
+    recipe's policy made of those taken, `kept_share` that of the general ones: None where it kept none."""
 
     group: Group
     rows: int
     taken: int
     asked: float | None
     came_out: float
+    kept: int
+    kept_share: float | None
 
     def dump(self) -> dict[str, Any]:
         return dict(vars(self))
 
 
 def read_mixture(
-    specs: Sequence[DataSpec], shares: Shares | None, seed: int, read: Reader[T]
+    specs: Sequence[DataSpec],
+    shares: Shares | None,
+    seed: int,
+    read: Reader[T],
+    kept: Callable[[Sequence[T]], int] = len,
 ) -> tuple[list[T], list[DataReport], tuple[Drawn, ...]]:
     """The rows of all sources, a report of each, and what was drawn of each group.
 
     Of a safety group the first rows are taken of those that `read` shuffled by `seed`: as many as its
     share of the general rows, to the nearest, halves up. All are then shuffled together by `seed`.
-    Without `shares` nothing is drawn. Raises UserError for a group with too few rows, or of whose
+    `kept` counts what the recipe's policy will make of rows. Without `shares` nothing is drawn. Raises UserError for a group with too few rows, or of whose
     share no row comes.
     """
     if shares is None:
@@ -49,16 +56,22 @@ def read_mixture(
         return rows, reports, ()
     found, reports = read([spec for spec in specs if spec.group == "general"], seed)
     general = len(found)
-    drawn = [Drawn("general", general, general, None, 1.0)]
+    general_kept = kept(found)
+    drawn = [
+        Drawn("general", general, general, None, 1.0, general_kept, 1.0 if general_kept else None)
+    ]
     for group in SAFETY_GROUPS:
         share = getattr(shares, group)
         if not share:
             continue
         rows, more = read([spec for spec in specs if spec.group == group], seed)
         count = _count(group, share, general, len(rows))
-        found += rows[:count]
+        taken = rows[:count]
+        left = kept(taken)
+        found += taken
         reports += more
-        drawn.append(Drawn(group, len(rows), count, share, count / general))
+        after = left / general_kept if general_kept else None
+        drawn.append(Drawn(group, len(rows), count, share, count / general, left, after))
     Random(seed).shuffle(found)
     return found, reports, tuple(drawn)
 

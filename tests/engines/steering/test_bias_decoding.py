@@ -38,8 +38,9 @@ CROWDED = {
     "max_num_batched_tokens": 64,
     "num_gpu_blocks_override": 24,
     "block_size": 32,
+    "disable_log_stats": False,
 }
-"""Of vLLM: 24 blocks of 32 tokens are little more than one longest request may fill."""
+"""Of vLLM: 24 blocks of 32 tokens are little more than one longest request may fill. It is to count, too."""
 
 
 @functools.cache
@@ -115,6 +116,12 @@ def long_answers(engine: str) -> list[Generation]:
 def test_zeros_leave_every_token(engine: str) -> None:
     """Greedy and sampled, up to the 24 positions whose bias is zero."""
     assert answers(engine).generations[: len(serving.generation())] == plain(engine).generations
+
+
+def test_vllm_was_crowded(hub: str) -> None:
+    """What the tests of vLLM below say holds of requests that were put back and came again."""
+    serving.need_vllm()
+    assert (answers("vllm").preempted or 0) > 0
 
 
 def test_forced_tokens_stand_at_their_positions_and_nowhere_else(engine: str) -> None:

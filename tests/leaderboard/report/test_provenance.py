@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from biases import provenance as provenance_of_bias
 from measured import measured
 
 from bfpo_bench.leaderboard.report.provenance import provenance
@@ -47,3 +50,14 @@ def test_a_task_says_where_its_documents_are_from_and_how_many_were_asked() -> N
 def test_a_trained_model_tells_of_its_training() -> None:
     told = facts(measured("trained", SIXTY, SIXTY, base="org/base"))
     assert told["Training"]["base"] == "name org/base"
+
+
+def test_a_bias_tells_where_it_comes_from() -> None:
+    run = measured("org/safe", SIXTY, SIXTY)
+    told = provenance_of_bias(counts=(3, 2)).model_dump(mode="json")
+    steered = replace(run, manifest=run.manifest.model_copy(update={"bias": told}))
+    found = facts(steered)["Bias that decoding subtracts"]
+    assert found["reference"].startswith("name org/base, weights v")
+    assert (found["difference"], found["counts"]) == ("logprobs", "[3, 2]")
+    assert found["prompts"] == "sha256 p, prompts 3"
+    assert "Bias that decoding subtracts" not in facts(run)

@@ -17,7 +17,12 @@ from bfpo_bench.judging import PlannedJudge
 from bfpo_bench.progress import Ui
 from bfpo_bench.stages.process import StageCrash
 from bfpo_bench.training.ama import judged
-from bfpo_bench.training.ama.judged import PairRow, read_rows, segment_pairs
+from bfpo_bench.training.ama.judged import (
+    PairRow,
+    check_segment_kinds,
+    read_rows,
+    segment_pairs,
+)
 from bfpo_bench.training.ama.rewards import check_judge, score_of, segment_rewards
 from bfpo_bench.training.data.jsonl import pair
 from bfpo_bench.training.show import Silent
@@ -82,16 +87,16 @@ def test_judges_that_give_none(judge: str, reason: str) -> None:
 # Pairs, with what a judge says written down here
 
 
-def rows(*pairs: tuple[str, str]) -> list[PairRow]:
+def rows(*pairs: tuple[str, str], harmful: bool | None = True) -> list[PairRow]:
     found = []
-    for chosen, rejected in pairs:
-        record = {"prompt": "How?", "chosen": chosen, "rejected": rejected, "id": len(found)}
-        found.append(PairRow(record, pair(record)))
+    for number, (chosen, rejected) in enumerate(pairs):
+        record = {"prompt": "How?", "chosen": chosen, "rejected": rejected, "id": number}
+        found.append(PairRow(f"line {number + 1}", record, pair(record), harmful))
     return found
 
 
 def saying(
-    say: Callable[[str], Finding], monkeypatch: pytest.MonkeyPatch
+    say: Callable[[str], Finding], monkeypatch: pytest.MonkeyPatch, judge: str = "harm"
 ) -> tuple[PlannedJudge, list[Text]]:
     asked: list[Text] = []
 
@@ -100,7 +105,7 @@ def saying(
         return [say(text.response or "") for text in texts]
 
     monkeypatch.setattr(judged, "judge_texts", judge_texts)
-    return PlannedJudge(load_judge("harm")), asked
+    return PlannedJudge(load_judge(judge)), asked
 
 
 def test_every_beginning_is_judged_and_records_keep_what_they_had(
@@ -139,6 +144,49 @@ def test_a_pair_with_a_beginning_that_was_not_judged_is_left_out(
     assert fault.startswith("judge harm: 1 of 9 beginnings are unjudged for a fault")
 
 
+def rewards(record: dict[str, Any], side: str) -> list[float]:
+    return [segment["reward"] for segment in record[f"{side}_segments"]]
+
+
+def test_a_judge_of_harmful_prompts_is_not_asked_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    planned, asked = saying(lambda text: Finding("harmless", 0.0), monkeypatch)
+    given = [*rows(("A.", "B."), harmful=False), *rows(("C.", "D."), harmful=True)]
+    found = segment_pairs(given, planned, Silent(), {})
+    assert asked == [Text("How?", "C."), Text("How?", "D.")]
+    assert [record["chosen"] for record in found.records] == ["C."]
+    assert found.left_out == {"prompt of a kind that the judge does not score": 1}
+
+
+def test_refusing_is_right_for_a_harmful_prompt_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refusal (p = 0.75: 1 - 2 p = -0.5) after a beginning that refuses nothing (p = 0: 1): of a
+    benign prompt 1 and -0.5 - 1, of a harmful one -1 and 0.5 + 1."""
+    planned, _ = saying(
+        lambda t: Finding("refusal", 0.75) if "No." in t else Finding("compliance", 0.0),
+        monkeypatch,
+        "refusal",
+    )
+    [benign] = segment_pairs(rows(("Aa. No.", "Aa."), harmful=False), planned, Silent(), {}).records
+    assert (rewards(benign, "chosen"), rewards(benign, "rejected")) == ([1.0, -1.5], [1.0])
+    [harmful] = segment_pairs(rows(("Aa. No.", "Aa."), harmful=True), planned, Silent(), {}).records
+    assert (rewards(harmful, "chosen"), rewards(harmful, "rejected")) == ([-1.0, 1.5], [-1.0])
+
+
+@pytest.mark.parametrize(
+    ("judge", "why"),
+    [
+        ("harm", "scores harmful prompts alone"),
+        ("rating=org/m", "scores benign prompts alone"),
+        ("refusal", "finds refusals, which are right for harmful prompts and wrong for benign"),
+    ],
+)
+def test_a_line_that_does_not_say_its_kind_is_named(judge: str, why: str) -> None:
+    given = [*rows(("A.", "B.")), *rows(("A.", "B."), harmful=None)]
+    with pytest.raises(UserError, match=rf"^Judge \w+ {why}.*, and p.jsonl, line 1, does not say"):
+        check_segment_kinds(Path("p.jsonl"), given, spec(judge))
+    check_segment_kinds(Path("p.jsonl"), given[:1], spec(judge))
+    check_segment_kinds(Path("p.jsonl"), given, spec("reward"))
+
+
 def test_a_judge_that_dies_leaves_nothing_half_written(monkeypatch: pytest.MonkeyPatch) -> None:
     def die(text: str) -> Finding:
         raise StageCrash("judge-harm", "was killed", Path("x.log"))
@@ -157,6 +205,7 @@ def test_reading_drops_what_is_no_pair_and_forgets_old_segments(tmp_path: Path) 
         '{"prompt": "a", "chosen": "b", "rejected": "b"}\n'
     )
     [row], dropped = read_rows(file)
+    assert (row.place, row.harmful) == ("line 1", None)
     assert row.record == {"prompt": "a", "chosen": "b", "rejected": "c", "id": 1}
     assert dropped == {"equal responses": 1}
     file.write_text('{"prompt": "a", "chosen": 3, "rejected": "c"}\n')

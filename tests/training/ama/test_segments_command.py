@@ -16,6 +16,8 @@ from reward_models import random_llama
 from training import SMALL, Trained, distance, train
 
 from bfpo_bench.errors import UserError
+from bfpo_bench.stages.process import StageCrash
+from bfpo_bench.training.ama import judged
 from bfpo_bench.training.ama.cut import cut
 from bfpo_bench.training.ama.rows import NOTHING_KEPT
 from bfpo_bench.training.data import DataSpec, load_pairs
@@ -34,7 +36,9 @@ def here(hub: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
         {**r, "chosen": f"{r['chosen']} {MORE}", "rejected": f"{r['rejected']} {MORE}"}
         for r in pair_records(12)
     ]
-    write_records(folder / "pairs.jsonl", records)
+    write_records(folder / "unsaid.jsonl", records)
+    write_records(folder / "benign.jsonl", [r | {"harmful": False} for r in records])
+    write_records(folder / "pairs.jsonl", [r | {"harmful": True} for r in records])
     said = segments(folder)
     assert said.code == 0, said.err[-3000:]
     return folder
@@ -84,14 +88,41 @@ def test_a_reward_model_scores_every_beginning_once(here: Path, tmp_path: Path) 
     assert (here / "twice.jsonl").read_bytes() == (here / "rewarded.jsonl").read_bytes()
 
 
+def test_a_judge_that_dies_leaves_no_file_and_names_none(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: Any) -> None:
+        raise StageCrash("judge-harm", "was killed", Path("x.log"))
+
+    monkeypatch.setattr(judged, "judge_texts", die)
+    said = segments(here, out="lost.jsonl")
+    assert said.code == 3
+    assert "the same command goes on" in said.out
+    assert "left out: 12 not judged" in said.out
+    assert "lost.jsonl" not in said.out
+    assert not (here / "lost.jsonl").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (
             ("segments", "pairs.jsonl", "--judge", "harm", "--out", "pairs.jsonl"),
-            "the pairs itself",
+            "--out pairs.jsonl is the input: name another.",
+        ),
+        (
+            ("segments", "pairs.jsonl", "--judge", "harm", "--out", "."),
+            "--out . is a folder: name a file in it.",
         ),
         (("segments", "none.jsonl", "--judge", "harm", "--out", "x"), "none.jsonl cannot be read"),
+        (
+            ("segments", "unsaid.jsonl", "--judge", "refusal", "--out", "x"),
+            "and unsaid.jsonl, line 1, does not say whether its prompt is harmful",
+        ),
+        (
+            ("segments", "benign.jsonl", "--judge", "harm", "--out", "x"),
+            "no pair is left (12 prompt of a kind that the judge does not score)",
+        ),
         (("segments", "pairs.jsonl", "--judge", "ifeval", "--out", "x"), "is of kind instructions"),
         (("segments", "pairs.jsonl", "--judge", "hram", "--out", "x"), "hram"),
     ],

@@ -159,7 +159,7 @@ def test_the_recipe_trains_and_its_model_tells_its_levels(
     assert manifest["levels"] == {"count": 3, "cells": {"0,2": 3, "1,2": 3}}
     told = TrainingManifest.model_validate(manifest).describe()
     assert told.startswith("sft levels=3 on ")
-    assert "`[helpful=2][harmless=2]` are the highest" in Path("o/README.md").read_text()
+    assert "`[helpful=1][harmless=2]` are the highest" in Path("o/README.md").read_text()
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,9 @@ from recipes import write_records
 from rule_judges import asked, rule_folder
 
 from bfpo_bench.errors import UserError
-from bfpo_bench.training.data import DataSpec, load_levelled
+from bfpo_bench.judges.load import load_judge
+from bfpo_bench.training.control.judged import check_axis, read_rows
+from bfpo_bench.training.data import DataSpec, check_levelled, load_levelled
 
 GRADE = 'Finding("rated", float(answer.split()[1]))'
 """`Answer 7 bold`: a grade of 7."""
@@ -31,6 +33,8 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rule_folder(folder / "grade", "rating", GRADE)
     rule_folder(folder / "wrong", "harm", HARM, prompts="[harmful]")
     rule_folder(folder / "same", "rating", 'Finding("rated", 1.0)')
+    rule_folder(folder / "kind", "rating", GRADE, prompts="[benign]")
+    (folder / "x.cuts.json").mkdir()
     rule_folder(folder / "mute", "harm", 'Finding("unjudged", error="no word")')
     rows = [line(g, *(["bold"] if g % 2 else [])) for g in range(10)]
     write_records(folder / "answers.jsonl", rows)
@@ -67,12 +71,38 @@ def test_levels_are_added_and_nothing_else_is_changed(here: Path) -> None:
     assert "responses by levels of helpfulness,safety: 0,0: 1; 0,4: 1; 1,0: 1" in told
 
 
+@pytest.mark.parametrize("name", ["rating=org/m", "beaver_reward"])
+def test_graders_of_helpfulness_tell_nothing_of_safety(name: str) -> None:
+    spec = load_judge(name).spec
+    check_axis(spec, "helpfulness")
+    with pytest.raises(UserError, match=rf"^--safety {spec.name} grades helpfulness, which tells"):
+        check_axis(spec, "safety")
+
+
 def test_a_recipe_reads_the_file(here: Path) -> None:
     spec = DataSpec(source="jsonl", path=here / "five.jsonl")
     found, _ = load_levelled([spec], seed=0, count=5)
     assert Counter(one.levels.helpfulness for one in found) == dict.fromkeys(range(5), 2)
+    (here / "alone.jsonl").write_bytes((here / "five.jsonl").read_bytes())
     with pytest.raises(UserError, match=r"_level is [2-4], and levels: 2 are 0 to 1"):
-        load_levelled([spec], seed=0, count=2)
+        load_levelled([DataSpec(source="jsonl", path=here / "alone.jsonl")], seed=0, count=2)
+
+
+def test_a_recipe_has_as_many_levels_as_the_cuts_beside_the_file(here: Path) -> None:
+    """Else a file of fewer levels would train, its highest called one of the middle."""
+    spec = DataSpec(source="jsonl", path=here / "five.jsonl")
+    for count in (2, 9):
+        with pytest.raises(UserError) as error:
+            check_levelled(spec, count)
+        assert str(error.value) == (
+            f"{here}/five.jsonl was made with 5 levels, as five.jsonl.cuts.json beside it says, and the "
+            f"recipe has levels: {count}: set it to 5."
+        )
+    check_levelled(spec, 5)
+    write_records(here / "torn.jsonl", lines(here / "five.jsonl"))
+    (here / "torn.jsonl.cuts.json").write_text("{")
+    with pytest.raises(UserError, match=r"torn.jsonl.cuts.json is no file of cuts .* remove it"):
+        check_levelled(DataSpec(source="jsonl", path=here / "torn.jsonl"), 5)
 
 
 def test_other_responses_by_the_same_cuts(here: Path) -> None:
@@ -102,6 +132,15 @@ def test_both_responses_of_a_pair_and_what_answers_a_benign_prompt(here: Path) -
     assert asked(here / "wrong")[before:] == ["Answer 1 bold", "Answer 2 bold"]
 
 
+def test_what_is_left_out_is_counted_in_responses(tmp_path: Path) -> None:
+    """A pair is two responses, and goes for one that is empty; a response alone is one."""
+    pair = {"prompt": "?", "chosen": "Answer 1 bold", "rejected": "Answer 2 bold"}
+    rows = [pair, pair | {"rejected": " "}, {"prompt": "?", "response": ""}]
+    found, left_out = read_rows(write_records(tmp_path / "rows.jsonl", rows))
+    assert [row.response for row in found] == ["Answer 1 bold", "Answer 2 bold"]
+    assert left_out == {"empty response": 3}
+
+
 def test_a_failure_is_no_level(here: Path) -> None:
     """The judge says nothing of one response, and another is no language: eight of ten are left."""
     rows = [*lines(here / "answers.jsonl")[:9], line(9) | {"response": "ab" * 400}]
@@ -128,12 +167,22 @@ def test_a_failure_is_no_level(here: Path) -> None:
             (),
             "--helpfulness wrong is a judge of harm, which tells nothing of",
         ),
+        (
+            {"safe": "kind"},
+            (),
+            "--safety kind scores benign prompts alone, which tells nothing of safety: name a judge",
+        ),
+        (
+            {"safe": "grade"},
+            (),
+            "--helpfulness and --safety are the same judge, grade: name another",
+        ),
         ({"helpful": "same"}, (), "Judge same gives all 10 responses the score 1, which makes no"),
         ({"safe": "mute"}, (), "no response is left (10 unjudged response)"),
         (
             {"file": "bare.jsonl"},
             (),
-            "line 1 does not say whether its prompt is harmful: give each",
+            "and bare.jsonl, line 1, does not say whether its prompt is harmful: give",
         ),
         ({"file": "none.jsonl"}, (), "none.jsonl cannot be read"),
         ({}, ("--cuts", "answers.jsonl"), "answers.jsonl is no file of cuts"),
@@ -147,7 +196,14 @@ def test_a_failure_is_no_level(here: Path) -> None:
             ("--cuts", "five.jsonl.cuts.json"),
             "has cuts of grade's scores, and --helpful",
         ),
-        ({}, ("--out", "answers.jsonl"), "answers.jsonl is the file of the responses itself"),
+        ({}, ("--out", "answers.jsonl"), "--out answers.jsonl is the input: name another."),
+        (
+            {},
+            ("--cuts", "five.jsonl.cuts.json", "--out", "five.jsonl.cuts.json"),
+            "--out five.jsonl.cuts.json is the input: name another.",
+        ),
+        ({}, ("--out", "grade"), "--out grade is a folder: name a file in it."),
+        ({}, ("--out", "x"), "--out x.cuts.json is a folder: name a file in it."),
     ],
 )
 def test_what_one_can_get_wrong(

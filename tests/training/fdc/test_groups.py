@@ -86,7 +86,8 @@ def test_the_agreement_that_the_documentation_tells() -> None:
 
 def test_what_it_finds_in_other_people_s_prompts(hub: str) -> None:
     """Much of what is harmful is passed over: 84 % of AdvBench has a group and 20 % of Do-Not-Answer,
-    and of AlpacaEval's harmless prompts 5 %."""
+    and of AlpacaEval's harmless prompts 5 %. XSTest's unsafe prompts, 25.5 %, are hardly told from
+    its safe ones, 21.2 %."""
     from datasets import load_dataset
     from huggingface_hub import hf_hub_download
 
@@ -97,6 +98,10 @@ def test_what_it_finds_in_other_people_s_prompts(hub: str) -> None:
     assert grouped(advbench) == pytest.approx(0.84, abs=0.01)
     questions = load_dataset("LibrAI/do-not-answer", split="train")["question"][:]
     assert grouped(questions) == pytest.approx(0.20, abs=0.01)
+    xstest = list(load_dataset("Paul/XSTest", split="train"))
+    for label, share in (("unsafe", 51 / 200), ("safe", 53 / 250)):
+        asked = [row["prompt"] for row in xstest if row["label"] == label]
+        assert grouped(asked) == share
     harmless = hf_hub_download("tatsu-lab/alpaca_eval", "alpaca_eval.json", repo_type="dataset")
     asked = [row["instruction"] for row in json.loads(Path(harmless).read_text())]
     assert grouped(asked) == pytest.approx(0.05, abs=0.01)
@@ -128,6 +133,16 @@ class TestCommand:
             "kappa 0.85 [0.75, 0.93]",
         ]
         assert not (tmp_path / "groups").exists()
+
+    def test_its_own_input_is_not_replaced(self, tmp_path: Path) -> None:
+        """Sorting one group of an earlier sort into the same folder would empty the others."""
+        (tmp_path / "labelled.jsonl").write_bytes(LABELLED.read_bytes())
+        assert command("groups", "labelled.jsonl", "--out", "groups", cwd=tmp_path).code == 0
+        before = {path.name: path.read_bytes() for path in (tmp_path / "groups").iterdir()}
+        said = command("groups", "groups/mixed.jsonl", "--out", "groups", cwd=tmp_path)
+        assert said.code == 2
+        assert "--out groups/mixed.jsonl is the input: name another." in said.error
+        assert {p.name: p.read_bytes() for p in (tmp_path / "groups").iterdir()} == before
 
     def test_pairs_and_conversations_go_by_their_last_question(self, tmp_path: Path) -> None:
         turns = [{"role": "user", "content": "Hi"}, {"role": "user", "content": "Which knife?"}]

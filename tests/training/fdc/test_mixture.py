@@ -185,6 +185,70 @@ def test_the_data_of_both_stages_are_mixed_alike(tmp_path: Path) -> None:
     assert told.drawn == found.drawn
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "(rows 0, taken 0)"),
+        (
+            '{"prompt": "?", "chosen": "a", "rejected": "a", "chosen_safe": 1, "rejected_safe": 1}\n',
+            "(rows 1, taken 1; dropped 1 equal responses)",
+        ),
+    ],
+)
+def test_a_group_without_rows_is_named_with_its_file(text: str, why: str, tmp_path: Path) -> None:
+    data = written(tmp_path)
+    (tmp_path / "implicit.jsonl").write_text(text)
+    with pytest.raises(UserError) as error:
+        load_data(recipe(tmp_path / "o", data=data, shares=SHARES))
+    assert str(error.value) == (
+        f"{tmp_path}/implicit.jsonl: no pair is left for group implicit {why}: take more of it, or other "
+        "data."
+    )
+
+
+def test_groups_are_counted_again_after_the_policy(tmp_path: Path) -> None:
+    """Of pairs in all four cases in turn `safedpo` drops the fourth, of which both are unsafe: 30 of 40
+    general ones are left. How many of a group's are drawn at random; their labels say how many stay."""
+    ordered = {"objective": {"name": "dpo"}, "policy": "safedpo"}
+    found = load_data(recipe(tmp_path / "o", data=written(tmp_path), shares=SHARES, **ordered))
+    counts = {g: sum(p.prompt[0]["content"].startswith(g) for p in found.pairs) for g in GROUPS}
+    assert counts["general"] == 30
+    assert {d.group: d.kept for d in found.drawn} == counts
+    assert {d.group: d.taken for d in found.drawn} == dict(zip(GROUPS, (40, 10, 4, 2), strict=True))
+    assert sum(counts.values()) < 56
+    for drawn in found.drawn:
+        assert drawn.kept_share == counts[drawn.group] / 30
+    shares = [f"{g} {counts[g]} ({counts[g] / 30:.4g} of the general)" for g in GROUPS[1:]]
+    assert f"groups after the policy: general 30, {', '.join(shares)}" in data_lines(found)
+
+
+def test_an_empty_group_ends_the_command(
+    hub: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = written(tmp_path)
+    (tmp_path / "mixed.jsonl").write_text("")
+    model = f"model={saved_model(tmp_path / 'start')}"
+    said = train(
+        "two-cores/fdc-bfpo", model, f"data={json.dumps(data)}", f"shares={json.dumps(SHARES)}"
+    )
+    assert said.code == 2
+    assert "mixed.jsonl: no pair is left for group mixed (rows 0, taken 0)" in said.error
+
+
+def test_a_policy_that_keeps_no_general_pair_leaves_no_share(tmp_path: Path) -> None:
+    """Both responses of every general pair are safe, and `safety-only` asks for a difference."""
+    data = written(tmp_path)
+    write_records(
+        tmp_path / "general.jsonl",
+        [r for r in pair_records(160) if r["chosen_safe"] and r["rejected_safe"]],
+    )
+    ordered = {"objective": {"name": "dpo"}, "policy": "safety-only"}
+    found = load_data(recipe(tmp_path / "o", data=data, shares=SHARES, **ordered))
+    assert next(d.kept for d in found.drawn) == 0
+    assert {d.kept_share for d in found.drawn} == {None}
+
+
 def test_the_recipe_trains_and_its_manifest_and_card_say_what_came_out(
     hub: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -210,4 +274,4 @@ def test_the_recipe_trains_and_its_manifest_and_card_say_what_came_out(
         ("mixed", 2, 0.05),
     ]
     card = (trained.folder / "README.md").read_text()
-    assert "Trained on, by group: 40 of 40 general, 10 of 12 explicit," in card
+    assert "Drawn, by group: 40 of 40 general, 10 of 12 explicit," in card
