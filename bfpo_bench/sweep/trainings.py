@@ -18,8 +18,15 @@ from bfpo_bench.training.recipe import Recipe, load_recipe
 from bfpo_bench.training.stage import train_apart
 
 _PLACES = {"output", "reference_cache"}
-_OF_INPUTS = {"stage", "model", "chat_template", "data", "buffer", "shares", "seed", "ama"}
-"""What of a recipe decides which base, tokenizer and data a training reads."""
+_DECIDED_BY = {
+    "data": ("stage", "data", "buffer", "shares", "levels", "ama", "seed"),
+    "base model": ("model",),
+    "tokenizer": ("model",),
+    "chat template": ("model", "chat_template"),
+    "safety expert": ("experts.safety",),
+    "helpfulness expert": ("experts.helpfulness",),
+}
+"""Of each input of a training (`output.check_inputs`) the keys of a recipe that say what it is."""
 
 
 @dataclass(frozen=True)
@@ -54,21 +61,22 @@ class Trainings:
                 tokenizer_of(recipe, base_of(recipe, lambda text: report(Progress(text))))
 
     def check_alike(self) -> None:
-        """Raises UserError where points read other data, or began with another base, than their recipes
+        """Raises UserError where points read other data, or began with other models, than their recipes
         explain: a source had changed in between, and no front may be drawn of both."""
-        seen: dict[str, tuple[Path, dict[str, Any]]] = {}
+        seen: dict[str, tuple[Path, str]] = {}
         for recipe in self.recipes.values():
             kept = recipe.output / INPUTS
             if not is_finished(recipe) or not kept.is_file():
                 continue
-            asked = digest({k: v for k, v in _values(recipe).items() if k in _OF_INPUTS})
             inputs = json.loads(kept.read_text())
-            other, theirs = seen.setdefault(asked, (recipe.output, inputs))
-            if changed := [name for name in inputs if theirs.get(name) != inputs[name]]:
-                raise UserError(
-                    f"The {' and the '.join(changed)} changed between the trainings in {other} and "
-                    f"{recipe.output}: restore what it was and delete the one that is not of it."
-                )
+            for name in (one for one in _DECIDED_BY if one in inputs):
+                asked = digest([name, [_value(recipe, key) for key in _DECIDED_BY[name]]])
+                other, theirs = seen.setdefault(asked, (recipe.output, inputs[name]))
+                if theirs != inputs[name]:
+                    raise UserError(
+                        f"The {name} changed between the trainings in {other} and {recipe.output}: "
+                        "restore what it was and delete the one that is not of it."
+                    )
 
 
 def trainings_of(
@@ -109,3 +117,11 @@ def trainings_of(
 def _values(recipe: Recipe) -> dict[str, Any]:
     """What the recipe says, but for where things lie."""
     return {key: value for key, value in recipe.dump().items() if key not in _PLACES}
+
+
+def _value(recipe: Recipe, key: str) -> Any:
+    """Of a key with dots inside; None where the recipe leaves it out."""
+    found: Any = recipe.dump()
+    for part in key.split("."):
+        found = found.get(part) if found is not None else None
+    return found
