@@ -19,6 +19,7 @@ ROUTER: dict[str, Any] = {
     "objective": {"name": "midpo_router"},
     "experts": {"safety": "a", "helpfulness": "h"},
 }
+MARGIN: dict[str, Any] = {"objective": {"name": "modpo"}, "margin": {"model": "m", "beta": 0.1}}
 SUPERVISED: dict[str, Any] = {"stage": "sft", "objective": None}
 
 
@@ -43,6 +44,7 @@ def check(*recipes: Recipe) -> None:
     [
         (ROUTER, {"experts": {"safety": "b", "helpfulness": "h"}}, "safety expert"),
         (ROUTER, {"experts": {"safety": "a", "helpfulness": "i"}}, "helpfulness expert"),
+        (MARGIN, {"margin": {"model": "n", "beta": 0.1}}, "margin model"),
         (SUPERVISED, {"levels": 2}, "data"),
         ({}, {"seed": 7}, "data"),
         ({}, {"buffer": [{"source": "ultrafeedback", "assume_safe": True}]}, "data"),
@@ -68,5 +70,5 @@ def test_what_is_swept_may_be_read_otherwise(
     )
     if read != "base model":
         moved = trained(tmp_path / "moved", point | other, **{name: "y", "base_model": "z"})
-        with pytest.raises(UserError, match="^The base model changed between"):
+        with pytest.raises(UserError, match=r"^The base model changed between"):
             check(one, moved)
