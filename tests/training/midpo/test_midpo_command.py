@@ -241,7 +241,9 @@ def test_an_expert_whose_base_is_known_otherwise(tmp_path: Path) -> None:
     """The hub's id to the expert, whose commit says who it is, and a folder to the recipe, whose content
     does: they may be the same. Said by its configuration, and by its training manifest."""
     cannot = "cannot be told from a commit and a hash: name the base as the expert does."
-    said = refused(*with_experts(safety=expert(tmp_path / "hub", STORIES, 7, 2)))
+    folder = Path(shutil.copytree("safety", tmp_path / "hub"))
+    _edited(folder / "adapter_config.json", base_model_name_or_path=STORIES)
+    said = refused(*with_experts(safety=folder))
     assert f"hub is an adapter of {STORIES} ({resolve_subject(STORIES).base.commit:.12})" in said
     assert said.endswith(cannot)
     folder = Path(shutil.copytree("safety", tmp_path / "trained"))
