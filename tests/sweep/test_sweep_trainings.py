@@ -72,3 +72,13 @@ def test_what_is_swept_may_be_read_otherwise(
         moved = trained(tmp_path / "moved", point | other, **{name: "y", "base_model": "z"})
         with pytest.raises(UserError, match=r"^The base model changed between"):
             check(one, moved)
+
+
+def test_points_of_other_betas_have_one_model_for_their_margins(tmp_path: Path) -> None:
+    other = {"margin": {"model": "m", "beta": 0.2}}
+    recipes = [
+        trained(tmp_path / "one", MARGIN, margin_model="x"),
+        trained(tmp_path / "two", MARGIN | other, margin_model="y"),
+    ]
+    with pytest.raises(UserError, match=r"^The margin model changed between"):
+        check(*recipes)
