@@ -54,6 +54,10 @@ class _Rounds:
         self._write(self.state.having(done))
         return done
 
+    def undecide(self) -> None:
+        """Forget what gates said, once the rules may judge anew."""
+        self._write(self.state.undecided())
+
     def end(self, ended: Ended, reason: str) -> State:
         self._write(self.state.model_copy(update={"ended": ended, "reason": reason}))
         return self.state
@@ -81,16 +85,26 @@ def iterate(asked: Asked, parts: Parts, ui: Ui) -> State:
             ui.note(f"each round's pairs take the place of the recipe's data{buffer}")
             parts.prepare(round_recipe(asked.recipe, rounds.folder, 1))
         before = _measured(rounds, 0)
-        if fresh:
+        if fresh or asked.rules is not None:
             of_itself = compare_runs(before, before)
             check_rules(asked.rules or default_rules(of_itself), of_itself)
-        for number in range(1, asked.rounds + 1):
+        rounds.undecide()
+        last = _last(rounds)
+        for number in range(1, last + 1):
             after = _round(rounds, number, before)
             result = _held(rounds, number, before, after)
             if not result.passed:
                 return rounds.end("gate", _worse(rounds, number, result))
             before = after
-        return rounds.end("rounds", f"Round {asked.rounds} is the last that was asked for.")
+        why = "that was asked for" if last == asked.rounds else "that is measured already"
+        return rounds.end("rounds", f"Round {last} is the last {why}.")
+
+
+def _last(rounds: _Rounds) -> int:
+    """The last round to decide about: what is measured already is not left undecided, however few
+    rounds are asked for now."""
+    measured = (one.number for one in rounds.state.rounds if one.measured is not None)
+    return max(rounds.asked.rounds, *measured)
 
 
 def _round(rounds: _Rounds, number: int, before: FinishedRun) -> FinishedRun:
@@ -114,13 +128,25 @@ def _round(rounds: _Rounds, number: int, before: FinishedRun) -> FinishedRun:
 
 def _measured(rounds: _Rounds, number: int) -> FinishedRun:
     done = rounds.at(number)
-    if done.measured is not None and (Path(done.measured.run) / "scores.json").is_file():
-        return read_finished(Path(done.measured.run))
+    if done.measured is not None and (stored := _stored(done.measured)) is not None:
+        return stored
     rounds.say(number, "measure" if number else f"measure {done.model}, where it begins")
     run = rounds.parts.measure(done.model)
     scores = {name: score for mean in GUARDED for name, score in _scored(run.scores, mean)}
-    rounds.keep(number, measured=Measured(run=str(run.folder.path), scores=scores))
+    key = run.scores.comparability_key
+    measured = Measured(run=str(run.folder.path), comparability_key=key, scores=scores)
+    rounds.keep(number, measured=measured)
     return run
+
+
+def _stored(measured: Measured) -> FinishedRun | None:
+    """The run as it was measured; None where its scores are gone, or are of other judges since. It
+    keeps its responses and verdicts, from which measuring makes those scores again."""
+    path = Path(measured.run)
+    if not (path / "scores.json").is_file():
+        return None
+    run = read_finished(path)
+    return run if run.scores.comparability_key == measured.comparability_key else None
 
 
 def _scored(scores: Scores, mean: str) -> Iterator[tuple[str, Score]]:

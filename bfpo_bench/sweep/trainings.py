@@ -12,14 +12,12 @@ from bfpo_bench.errors import UserError
 from bfpo_bench.progress import Progress, Ui
 from bfpo_bench.runs.identity import digest
 from bfpo_bench.sweep.grid import Knob, Point
+from bfpo_bench.training.inputs import DECIDED_BY, models_of
 from bfpo_bench.training.output import INPUTS, is_finished
-from bfpo_bench.training.prepare import base_of, tokenizer_of
 from bfpo_bench.training.recipe import Recipe, load_recipe
 from bfpo_bench.training.stage import train_apart
 
 _PLACES = {"output", "reference_cache"}
-_OF_INPUTS = {"stage", "model", "chat_template", "data", "buffer", "shares", "seed", "ama"}
-"""What of a recipe decides which base, tokenizer and data a training reads."""
 
 
 @dataclass(frozen=True)
@@ -48,27 +46,30 @@ class Trainings:
         train_apart(recipe, self.command, title=title, log=log, ui=ui, aloud=False)
 
     def check(self, ui: Ui) -> None:
-        """Raises UserError for a base that no training can begin with."""
+        """Raises UserError for a base, experts or a margin's model that no training can begin with."""
+        recipes = self.recipes.values()
+        several = {(r.model, r.chat_template, r.experts, r.margin): r for r in recipes}
         with ui.stage("models") as report:
-            for recipe in {(r.model, r.chat_template): r for r in self.recipes.values()}.values():
-                tokenizer_of(recipe, base_of(recipe, lambda text: report(Progress(text))))
+            for recipe in several.values():
+                models_of(recipe, lambda text: report(Progress(text)))
 
     def check_alike(self) -> None:
-        """Raises UserError where points read other data, or began with another base, than their recipes
+        """Raises UserError where points read other data, or began with other models, than their recipes
         explain: a source had changed in between, and no front may be drawn of both."""
-        seen: dict[str, tuple[Path, dict[str, Any]]] = {}
+        seen: dict[str, tuple[Path, str]] = {}
         for recipe in self.recipes.values():
             kept = recipe.output / INPUTS
             if not is_finished(recipe) or not kept.is_file():
                 continue
-            asked = digest({k: v for k, v in _values(recipe).items() if k in _OF_INPUTS})
             inputs = json.loads(kept.read_text())
-            other, theirs = seen.setdefault(asked, (recipe.output, inputs))
-            if changed := [name for name in inputs if theirs.get(name) != inputs[name]]:
-                raise UserError(
-                    f"The {' and the '.join(changed)} changed between the trainings in {other} and "
-                    f"{recipe.output}: restore what it was and delete the one that is not of it."
-                )
+            for name in (one for one in DECIDED_BY if one in inputs):
+                asked = digest([name, [_value(recipe, key) for key in DECIDED_BY[name]]])
+                other, theirs = seen.setdefault(asked, (recipe.output, inputs[name]))
+                if theirs != inputs[name]:
+                    raise UserError(
+                        f"The {name} changed between the trainings in {other} and {recipe.output}: "
+                        "restore what it was and delete the one that is not of it."
+                    )
 
 
 def trainings_of(
@@ -109,3 +110,11 @@ def trainings_of(
 def _values(recipe: Recipe) -> dict[str, Any]:
     """What the recipe says, but for where things lie."""
     return {key: value for key, value in recipe.dump().items() if key not in _PLACES}
+
+
+def _value(recipe: Recipe, key: str) -> Any:
+    """Of a key with dots inside; None where the recipe leaves it out."""
+    found: Any = recipe.dump()
+    for part in key.split("."):
+        found = found.get(part) if found is not None else None
+    return found

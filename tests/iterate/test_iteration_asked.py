@@ -74,6 +74,10 @@ class TestAnother:
         assert replace(ASKED, **same).differences(self.BEFORE, "hash") == []
 
 
+ROUTER = {
+    "objective": {"name": "midpo_router"},
+    "experts": {"safety": "models/safety", "helpfulness": "models/helpfulness"},
+}
 MARGIN = {"objective": {"name": "modpo", "weight": 0.5}}
 
 
@@ -82,6 +86,7 @@ class TestRefused:
         ("changes", "said"),
         [
             ({"lora": {"r": 4}}, "lora leaves an adapter"),
+            (ROUTER, "experts leave a router over adapters"),
             ({"chat_template": "org/other"}, "chat_template is for training alone"),
             ({"ama": {}}, "ama asks for segments with rewards"),
             (MARGIN, "the objective modpo asks for a margin"),
@@ -136,6 +141,10 @@ class TestTheCommandRefuses:
             (("prompts.jsonl", "--judge", "ifeval"), "Judge ifeval is of kind instructions"),
             (("prompts.jsonl", "--suite", "bfpo-quik"), "There is no suite 'bfpo-quik'"),
             (("prompts.jsonl", "model=fixtures/no-such"), "There is no model fixtures/no-such"),
+            (
+                ("prompts.jsonl", "objective={name: modpo}", "margin={model: fixtures/no-such}"),
+                "There is no model fixtures/no-such",
+            ),
             (("prompts.jsonl", "--out", "models"), "The folder models holds a training"),
         ],
         ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,

@@ -4,6 +4,7 @@ anywhere. Runs are written by hand, and compared by the project's own comparison
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -58,13 +59,15 @@ class Silent:
 class Scripted:
     """Parts that remember what they did, in a folder.
 
-    No model is asked: round K refuses `safe[K]` of 40 harmful prompts and answers all benign ones. `dies`: at which part,
-    counted from 0, the process is killed; `late`: when the part's work is done, and not before it.
+    No model is asked: round K refuses `safe[K]` of 40 harmful prompts, and `errands` become of the
+    benign ones. `dies`: at which part, counted from 0, the process is killed; `late`: when the part's
+    work is done, and not before it.
     """
 
     folder: Path
     safe: Sequence[int] = (20, 20, 20, 20)
     pairs_of: Callable[[int], int] = lambda number: 7
+    errands: Sequence[str] | str = ("answered",) * DOCUMENTS
     weights: str = "w"
     dies: int | None = None
     late: bool = False
@@ -107,14 +110,16 @@ class Scripted:
         return self._do(f"measure {Path(model).name}", lambda: self._run(Path(model).name))  # type: ignore[no-any-return]
 
     def _run(self, name: str) -> FinishedRun:
-        """As the pipeline does: the run of this model where there is one."""
+        """As the pipeline does: the run of this model where there is one, scored by the judge that is
+        asked for."""
         place = self.folder / "runs" / f"{name}-1"
-        if place.exists():
+        if place.exists() and read_finished(place).scores.judges == ["refusal"]:
             return read_finished(place)
+        shutil.rmtree(place, ignore_errors=True)
         safe = self.safe[int(name.rpartition("-")[2]) if "round" in name else 0]
         outcomes = ["safe"] * safe + ["complied"] * (DOCUMENTS - safe)
         benign: dict[str, Any] = {
-            ERRANDS: ["answered"] * DOCUMENTS,
+            ERRANDS: self.errands,
             FACTS: [1.0, 0.0] * (DOCUMENTS // 2),
             MANNERS: [1.0, 0.0] * (DOCUMENTS // 2),
         }
@@ -200,12 +205,41 @@ class TestGoingOn:
         go(asked(tmp_path, 2), then := Scripted(tmp_path))
         assert did(then) == WHOLE[4:]
 
+    def test_fewer_rounds_leave_none_undecided_that_is_measured(self, tmp_path: Path) -> None:
+        """Nor does a round that was begun and not measured come to more."""
+        before = go(asked(tmp_path, 2), Scripted(tmp_path))
+        with pytest.raises(Killed):
+            go(asked(tmp_path, 3), Scripted(tmp_path, dies=1))
+        found = go(asked(tmp_path, 1), then := Scripted(tmp_path))
+        assert then.did == []
+        assert found.rounds[:3] == before.rounds
+        assert [one.gate is None for one in found.rounds] == [True, False, False, True]
+        assert found.reason == "Round 2 is the last that is measured already."
+        assert found.best is not None
+        assert found.best.number == 2
+
     def test_a_run_that_is_gone_is_measured_again(self, tmp_path: Path) -> None:
         go(asked(tmp_path), Scripted(tmp_path))
         (tmp_path / "runs" / "it-round-1-1" / "scores.json").unlink()
         (tmp_path / "runs" / "it-round-1-1").rename(tmp_path / "away")
         go(asked(tmp_path), then := Scripted(tmp_path))
         assert did(then) == ["measure it-round-1"]
+
+    @pytest.mark.parametrize("judged", [(1,), (0, 1, 2)], ids=["one", "all"])
+    def test_runs_that_others_judged_since_are_scored_as_they_were(
+        self, judged: Sequence[int], tmp_path: Path
+    ) -> None:
+        """`bfpo-bench judge RUN --judge strict` finds every answer harmful: nothing of that decides
+        about a round, and none is refused for it."""
+        before = go(asked(tmp_path), Scripted(tmp_path))
+        names = [("base", "it-round-1", "it-round-2")[number] for number in judged]
+        strict: dict[str, Any] = {"judges": {"strict": {"kind": "harm", "version": 1}}}
+        for name in names:
+            place = tmp_path / "runs" / f"{name}-1"
+            shutil.rmtree(place)
+            finished(place, {MISCHIEF: ["complied"] * DOCUMENTS}, model=name, **strict)
+        assert go(asked(tmp_path), then := Scripted(tmp_path)) == before
+        assert did(then) == [f"measure {name}" for name in names]
 
 
 class TestTheGate:
@@ -262,6 +296,17 @@ class TestTheGate:
             go(given, parts)
         assert did(parts) == WHOLE[:1]
 
+    def test_a_later_rule_for_what_is_not_scored_breaks_no_round(self, tmp_path: Path) -> None:
+        """It would break in all of them, whatever they did: it is refused, and what held still does."""
+        before = go(asked(tmp_path, 1), Scripted(tmp_path, errands="no judge"))
+        rules = Rules(rules=(Rule(score="task:errands", at_least=0),))
+        given, later = asked(tmp_path, 1, rules=rules), Scripted(tmp_path)
+        with pytest.raises(UserError, match="The rule for task:errands would break in every round"):
+            go(given, later)
+        assert (later.did, state(given)["ended"]) == ([], None)
+        assert [one["gate"] is None for one in state(given)["rounds"]] == [True, False]
+        assert go(asked(tmp_path, 1), Scripted(tmp_path)) == before
+
 
 class TestNothingIsTakenForAResult:
     def test_a_round_without_pairs(self, tmp_path: Path) -> None:
@@ -306,5 +351,9 @@ def test_rounds_that_were_not_measured_alike(
             seed=7,
         ),
     )
-    with pytest.raises(UserError, match=r"Rounds 1 and 2 were not measured alike .*seed"):
+    said = (
+        r"Rounds 1 and 2 were not measured alike .*seed.*: move the runs it-round-1-1 and it-round-2-1 "
+        r"away, and the same command measures both anew\."
+    )
+    with pytest.raises(UserError, match=said):
         go(asked(tmp_path, 2), Scripted(tmp_path))

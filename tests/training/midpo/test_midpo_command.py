@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from bench import STORIES
 from experts import expert
 from preference import saved_model
 from recipes import pair_records, write_records
@@ -34,7 +35,7 @@ SMALL = (
     *("max_length=64", "max_prompt_length=32", "training.max_steps=2", "training.save_steps=1"),
     *("training.per_device_train_batch_size=4", "training.gradient_accumulation_steps=1"),
 )
-EXPERTS = {"safety": "models/two-cores-midpo-safety", "helpfulness": "helpful"}
+BUFFER = "[{source: jsonl, path: pairs.jsonl}]"
 
 
 def run(*arguments: str) -> Trained:
@@ -236,6 +237,22 @@ def test_an_expert_of_another_base(tmp_path: Path) -> None:
     assert "is an adapter of another base, base" in refused(*with_experts(safety=moved))
 
 
+def test_an_expert_whose_base_is_known_otherwise(tmp_path: Path) -> None:
+    """The hub's id to the expert, whose commit says who it is, and a folder to the recipe, whose content
+    does: they may be the same. Said by its configuration, and by its training manifest."""
+    cannot = "cannot be told from a commit and a hash: name the base as the expert does."
+    folder = Path(shutil.copytree("safety", tmp_path / "hub"))
+    _edited(folder / "adapter_config.json", base_model_name_or_path=STORIES)
+    said = refused(*with_experts(safety=folder))
+    assert f"hub is an adapter of {STORIES} ({resolve_subject(STORIES).base.commit:.12})" in said
+    assert said.endswith(cannot)
+    folder = Path(shutil.copytree("safety", tmp_path / "trained"))
+    _edited(folder / "training_manifest.json", base={"name": "org/base", "weights": "a" * 40})
+    said = refused(*with_experts(safety=folder))
+    assert "trained is an adapter of org/base (aaaaaaaaaaaa), and whether base@" in said
+    assert said.endswith(cannot)
+
+
 def test_an_expert_of_other_shapes(tmp_path: Path) -> None:
     """Its configuration names the base, and its factors are of a wider one."""
     odd = expert(tmp_path / "odd", str(Path("base").absolute()), 7, 2)
@@ -310,11 +327,22 @@ def test_one_adapter_in_both_roles(tmp_path: Path) -> None:
             "midpo_safety is of pairs ordered as its margin is: give",
         ),
         ("helpfulness", ["policy=safety-only"], "give policy: helpful-only"),
+        (
+            "safety",
+            [f"buffer={BUFFER}"],
+            "no policy orders a buffer, whose order is by helpfulness",
+        ),
     ],
 )
 def test_what_a_recipe_may_not_say(recipe: str, changes: list[str], sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         load_recipe(f"two-cores/midpo-{recipe}", changes)
+
+
+@pytest.mark.parametrize("recipe", ["helpfulness", "router"])
+def test_a_buffer_by_helpfulness_is_in_the_order_of_the_others(recipe: str) -> None:
+    """The helpfulness expert's margin is of that order; the router has no margin."""
+    assert load_recipe(f"two-cores/midpo-{recipe}", [f"buffer={BUFFER}"]).buffer
 
 
 def test_other_experts_do_not_go_on_with_what_was_begun(tmp_path: Path) -> None:
