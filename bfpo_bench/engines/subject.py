@@ -149,7 +149,7 @@ def identified(parts: Parts, progress: Callable[[str], None] = lambda _: None) -
         chat_template=digest(template)[:16] if template else None,
     )
     if adapter is not None and adapter.has(ROUTED):
-        check_base(adapter, base.name, identity.weights, code)
+        check_base(adapter, base.name, identity.weights, parts.code)
         # No other engine may take it for its base
         config = {**config, "architectures": [f"of a router over experts of {base.name}"]}
     name = source.name
