@@ -35,6 +35,12 @@ class Base(_Part):
     weights: str | None = None
 
 
+class MarginModel(Base):
+    """The model that pairs' margins came from; `adapter` is the hash of a LoRA adapter on its weights."""
+
+    adapter: str | None = None
+
+
 class Parameters(_Part):
     """How many the model has, and how many of them were trained."""
 
@@ -72,10 +78,11 @@ class TrainingManifest(_Part):
 
     `data` and `buffer` hold a report for each source of preference pairs (or of texts), as
     `DataReport.dump` gives them; `policy` says how the pairs were ordered, how many were flipped and
-    dropped by it, `experts` over which adapters a router was trained, `mixture` what was drawn of each
-    group of data, `levels` which levels responses were learnt under, `changed` how many were cut.
-    `data_sha256` is of all that was trained on. `tokens` counts those that the model was trained on,
-    `seconds` the training's wall time, `finished` is an ISO time.
+    dropped by it, `experts` over which adapters a router was trained, `margin` the model whose h the
+    pairs' margins are, if one gave them, `mixture` what was drawn of each group of data, `levels` which
+    levels responses were learnt under, `changed` how many were cut. `data_sha256` is of all that was
+    trained on. `tokens` counts those that the model was trained on, `seconds` the training's wall time,
+    `finished` is an ISO time.
     """
 
     FILE: ClassVar[str] = "training_manifest.json"
@@ -90,6 +97,7 @@ class TrainingManifest(_Part):
     buffer: tuple[dict[str, Any], ...] = ()
     policy: dict[str, Any] | None = None
     experts: dict[str, Base] | None = None
+    margin: MarginModel | None = None
     mixture: tuple[dict[str, Any], ...] = ()
     levels: TrainedLevels | None = None
     changed: dict[str, Count] = Field(default_factory=dict)

@@ -12,21 +12,13 @@ from bfpo_bench.errors import UserError
 from bfpo_bench.progress import Progress, Ui
 from bfpo_bench.runs.identity import digest
 from bfpo_bench.sweep.grid import Knob, Point
+from bfpo_bench.training.inputs import DECIDED_BY
 from bfpo_bench.training.output import INPUTS, is_finished
 from bfpo_bench.training.prepare import base_of, tokenizer_of
 from bfpo_bench.training.recipe import Recipe, load_recipe
 from bfpo_bench.training.stage import train_apart
 
 _PLACES = {"output", "reference_cache"}
-_DECIDED_BY = {
-    "data": ("stage", "data", "buffer", "shares", "levels", "ama", "seed"),
-    "base model": ("model",),
-    "tokenizer": ("model",),
-    "chat template": ("model", "chat_template"),
-    "safety expert": ("experts.safety",),
-    "helpfulness expert": ("experts.helpfulness",),
-}
-"""Of each input of a training (`output.check_inputs`) the keys of a recipe that say what it is."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +61,8 @@ class Trainings:
             if not is_finished(recipe) or not kept.is_file():
                 continue
             inputs = json.loads(kept.read_text())
-            for name in (one for one in _DECIDED_BY if one in inputs):
-                asked = digest([name, [_value(recipe, key) for key in _DECIDED_BY[name]]])
+            for name in (one for one in DECIDED_BY if one in inputs):
+                asked = digest([name, [_value(recipe, key) for key in DECIDED_BY[name]]])
                 other, theirs = seen.setdefault(asked, (recipe.output, inputs[name]))
                 if theirs != inputs[name]:
                     raise UserError(

@@ -109,7 +109,8 @@ def check_inputs(folder: Path, inputs: dict[str, str], write: bool) -> None:
     is nothing to lose yet.
 
     Raises UserError where a checkpoint or a finished model is of other inputs: a recipe names files
-    and repositories, and what lies there may have changed.
+    and repositories, and what lies there may have changed. What an older version did not write down
+    is not held against it.
     """
     kept = folder / INPUTS
     lost = last_checkpoint(folder / CHECKPOINTS) or (folder / TrainingManifest.FILE).is_file()
@@ -118,7 +119,7 @@ def check_inputs(folder: Path, inputs: dict[str, str], write: bool) -> None:
             write_atomically(kept, json.dumps(inputs, indent=1))
         return
     before = json.loads(kept.read_text())
-    changed = [name for name in inputs if before.get(name) != inputs[name]]
+    changed = [name for name in inputs if name in before and before[name] != inputs[name]]
     if changed:
         raise UserError(
             f"The {' and the '.join(changed)} changed since the training in {folder} began: restore "

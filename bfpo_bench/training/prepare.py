@@ -74,8 +74,8 @@ def model_of(recipe: Recipe, base: Subject) -> Any:
     return model
 
 
-def margin_model_of(recipe: Recipe, base: Subject) -> Any:
-    """The model that margins come from, an adapter merged in, or None.
+def margin_of(recipe: Recipe, base: Subject) -> Subject | None:
+    """Whose h the margins are, whole or a LoRA adapter; None where the recipe names none.
 
     Raises UserError for one with another vocabulary than the base: its ids would be other words.
     """
@@ -93,12 +93,19 @@ def margin_model_of(recipe: Recipe, base: Subject) -> Any:
             f"margin.model {recipe.margin.model} has another vocabulary than {recipe.model}: name a "
             "model that was trained from the same base."
         )
-    model = _weights(found, recipe.model_dtype, by_id=False)
-    if found.adapter is None:
+    return found
+
+
+def margin_model_of(recipe: Recipe, margin: Subject | None) -> Any:
+    """The weights of `margin`, an adapter merged in, or None."""
+    if margin is None:
+        return None
+    model = _weights(margin, recipe.model_dtype, by_id=False)
+    if margin.adapter is None:
         return model
     from peft import PeftModel
 
-    return PeftModel.from_pretrained(model, str(found.adapter.materialise())).merge_and_unload()
+    return PeftModel.from_pretrained(model, str(margin.adapter.materialise())).merge_and_unload()
 
 
 def _weights(subject: Subject, dtype: str, by_id: bool) -> Any:

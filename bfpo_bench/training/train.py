@@ -13,14 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bfpo_bench.engines.routed.folder import Routing
-from bfpo_bench.engines.subject import Subject
 from bfpo_bench.progress import Progress, Report
-from bfpo_bench.runs.identity import digest
 from bfpo_bench.runs.jsonl import write_atomically
 from bfpo_bench.runs.manifest import git_commit, versions
 from bfpo_bench.runs.training_manifest import (
     Base,
+    MarginModel,
     Parameters,
     TrainedLevels,
     TrainingManifest,
@@ -28,7 +26,8 @@ from bfpo_bench.runs.training_manifest import (
 )
 from bfpo_bench.training.card import model_card
 from bfpo_bench.training.guards import go_on, last_checkpoint, save_final
-from bfpo_bench.training.midpo.experts import experts_in, routed_model, routing_of
+from bfpo_bench.training.inputs import Models, identities, models_of
+from bfpo_bench.training.midpo.experts import experts_in, routed_model
 from bfpo_bench.training.output import (
     CHECKPOINTS,
     check_inputs,
@@ -37,14 +36,7 @@ from bfpo_bench.training.output import (
     write_manifest,
     write_metrics,
 )
-from bfpo_bench.training.prepare import (
-    arguments_of,
-    base_of,
-    lora_of,
-    margin_model_of,
-    model_of,
-    tokenizer_of,
-)
+from bfpo_bench.training.prepare import arguments_of, lora_of, margin_model_of, model_of
 from bfpo_bench.training.recipe import Recipe
 from bfpo_bench.training.show import Silent, Ui, data_lines, log_line
 from bfpo_bench.training.training_data import TrainingData, load_data
@@ -88,13 +80,13 @@ def _train(recipe: Recipe, arguments: Any, command: Sequence[str], ui: Ui) -> Tr
     processes = PartialState()
     # The first process fetches, and the others find it all there
     with processes.main_process_first():
-        base, tokenizer, data, routing = _inputs(recipe, ui, write=processes.is_main_process)
+        models, data = _inputs(recipe, ui, write=processes.is_main_process)
     for line in data_lines(data):
         ui.note(line)
     checkpoint = last_checkpoint(recipe.output / CHECKPOINTS)
     began = time.monotonic()
     with ui.stage("train") as report:
-        trainer = _trainer(recipe, arguments, base, tokenizer, data, routing, report)
+        trainer = _trainer(recipe, arguments, models, data, report)
         for line in (str(trainer.parameters), *_changes(trainer)):
             ui.note(line)
         if checkpoint is not None:
@@ -103,7 +95,7 @@ def _train(recipe: Recipe, arguments: Any, command: Sequence[str], ui: Ui) -> Tr
         go_on(trainer, checkpoint)
     save_final(trainer, recipe.output)
     seconds = None if checkpoint else time.monotonic() - began
-    manifest = _manifest(recipe, base, data, trainer, command, seconds)
+    manifest = _manifest(recipe, models, data, trainer, command, seconds)
     if processes.is_main_process:
         write_metrics(recipe.output, trainer.state.log_history)
         write_atomically(recipe.output / "README.md", model_card(recipe, manifest))
@@ -112,40 +104,21 @@ def _train(recipe: Recipe, arguments: Any, command: Sequence[str], ui: Ui) -> Tr
     return Trained(recipe.output, manifest)
 
 
-def _inputs(
-    recipe: Recipe, ui: Ui, write: bool
-) -> tuple[Subject, Any, TrainingData, Routing | None]:
-    """The base, the tokenizer, the data and what a router is over, the same as when the training in the
-    folder began."""
-    base = base_of(recipe, ui.note)
-    routing = routing_of(recipe.experts, base)
-    tokenizer = tokenizer_of(recipe, base)
-    data = load_data(recipe)
-    told = {
-        "data": data.sha256,
-        "base model": base.identity.weights,
-        "tokenizer": base.identity.tokenizer,
-        "chat template": digest(tokenizer.chat_template),
-        **{f"{role} expert": one.weights for role, one in experts_in(routing).items()},
-    }
-    check_inputs(recipe.output, told, write)
-    return base, tokenizer, data, routing
+def _inputs(recipe: Recipe, ui: Ui, write: bool) -> tuple[Models, TrainingData]:
+    """The same as when the training in the folder began."""
+    models, data = models_of(recipe, ui.note), load_data(recipe)
+    check_inputs(recipe.output, identities(models, data), write)
+    return models, data
 
 
 def _trainer(
-    recipe: Recipe,
-    arguments: Any,
-    base: Subject,
-    tokenizer: Any,
-    data: TrainingData,
-    routing: Routing | None,
-    report: Report,
+    recipe: Recipe, arguments: Any, models: Models, data: TrainingData, report: Report
 ) -> Any:
     from datasets import Dataset
 
     # DeepSpeed's stage 3 partitions weights as they are loaded, as it learnt from the arguments
-    model = model_of(recipe, base)
-    adapter = lora_of(recipe, base, model)
+    model, tokenizer, routing = model_of(recipe, models.base), models.tokenizer, models.routing
+    adapter = lora_of(recipe, models.base, model)
     if recipe.stage == "sft":
         from bfpo_bench.training.freeze import train_only
         from bfpo_bench.training.sft import GuardedSFTTrainer, sft_rows
@@ -172,7 +145,7 @@ def _trainer(
         buffer_dataset=Dataset.from_dict(pair_columns(data.buffer)) if data.buffer else None,
         processing_class=tokenizer,
         peft_config=adapter,
-        margin_model=margin_model_of(recipe, base),
+        margin_model=margin_model_of(recipe, models.margin),
         margin_beta=recipe.margin.beta if recipe.margin else 0.1,
         routing=routing,
         progress=lambda phase, done, total: report(Progress(phase, done, total)),
@@ -208,7 +181,7 @@ def finished(folder: Path) -> TrainingManifest:
 
 def _manifest(
     recipe: Recipe,
-    base: Subject,
+    models: Models,
     data: TrainingData,
     trainer: Any,
     command: Sequence[str],
@@ -218,7 +191,7 @@ def _manifest(
     tokens = getattr(trainer, "tokens_seen", None)
     objective = getattr(trainer, "objective", None)
     cells = getattr(trainer, "cells", {})
-    experts = experts_in(getattr(trainer, "routing", None))
+    base, margin = models.base, models.margin
     return TrainingManifest(
         format=1,
         stage=recipe.stage,
@@ -235,8 +208,19 @@ def _manifest(
         }
         if recipe.stage == "preference"
         else None,
-        experts={role: Base(name=one.name, weights=one.weights) for role, one in experts.items()}
+        experts={
+            role: Base(name=one.name, weights=one.weights)
+            for role, one in experts_in(models.routing).items()
+        }
         or None,
+        margin=MarginModel(
+            name=margin.name,
+            commit=margin.base.commit,
+            weights=margin.identity.weights,
+            adapter=margin.identity.adapter,
+        )
+        if margin is not None
+        else None,
         mixture=tuple(one.dump() for one in data.drawn),
         levels=TrainedLevels(
             count=recipe.levels, cells={str(levels): n for levels, n in sorted(cells.items())}

@@ -34,6 +34,7 @@ WHOLE: dict[str, Any] = {
     "mixture": [{"group": "explicit", "rows": 9, "taken": 4, "asked": 0.04, "came_out": 0.04}],
     "levels": None,
     "experts": None,
+    "margin": {"name": "safe@1a", "commit": None, "weights": "c" * 64, "adapter": "d" * 64},
     "changed": {"prompt cut": 3},
     "data_sha256": SHA,
     "parameters": {"trained": 10, "all": 90},

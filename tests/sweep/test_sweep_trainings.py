@@ -19,6 +19,7 @@ ROUTER: dict[str, Any] = {
     "objective": {"name": "midpo_router"},
     "experts": {"safety": "a", "helpfulness": "h"},
 }
+MARGIN: dict[str, Any] = {"objective": {"name": "modpo"}, "margin": {"model": "m", "beta": 0.1}}
 SUPERVISED: dict[str, Any] = {"stage": "sft", "objective": None}
 
 
@@ -43,6 +44,7 @@ def check(*recipes: Recipe) -> None:
     [
         (ROUTER, {"experts": {"safety": "b", "helpfulness": "h"}}, "safety expert"),
         (ROUTER, {"experts": {"safety": "a", "helpfulness": "i"}}, "helpfulness expert"),
+        (MARGIN, {"margin": {"model": "n", "beta": 0.1}}, "margin model"),
         (SUPERVISED, {"levels": 2}, "data"),
         ({}, {"seed": 7}, "data"),
         ({}, {"buffer": [{"source": "ultrafeedback", "assume_safe": True}]}, "data"),
@@ -68,5 +70,15 @@ def test_what_is_swept_may_be_read_otherwise(
     )
     if read != "base model":
         moved = trained(tmp_path / "moved", point | other, **{name: "y", "base_model": "z"})
-        with pytest.raises(UserError, match="^The base model changed between"):
+        with pytest.raises(UserError, match=r"^The base model changed between"):
             check(one, moved)
+
+
+def test_points_of_other_betas_have_one_model_for_their_margins(tmp_path: Path) -> None:
+    other = {"margin": {"model": "m", "beta": 0.2}}
+    recipes = [
+        trained(tmp_path / "one", MARGIN, margin_model="x"),
+        trained(tmp_path / "two", MARGIN | other, margin_model="y"),
+    ]
+    with pytest.raises(UserError, match=r"^The margin model changed between"):
+        check(*recipes)

@@ -210,3 +210,8 @@ class TestInputs:
         check_inputs(folder, self.NOW, write=True)
         check_inputs(folder, {**self.NOW, "data": "other"}, write=True)
         assert json.loads((folder / INPUTS).read_text())["data"] == "other"
+
+    def test_what_an_older_version_did_not_write_down_changed_nothing(self, tmp_path: Path) -> None:
+        folder = finished(tmp_path / "o")
+        (folder / INPUTS).write_text(json.dumps(self.NOW))
+        check_inputs(folder, self.NOW | {"margin model": "5e"}, write=False)

@@ -22,6 +22,7 @@ from bfpo_bench.training.prepare import (
     base_of,
     lora_of,
     margin_model_of,
+    margin_of,
     model_of,
     tokenizer_of,
 )
@@ -224,7 +225,7 @@ class TestMarginModel:
     def of(self, folder: Path, model: str, margin: str | None) -> Any:
         given = {"margin": {"model": margin}} if margin else {}
         small = recipe(folder / "o", model=model, objective={"name": "modpo"}, **given)
-        return margin_model_of(small, base(small))
+        return margin_model_of(small, margin_of(small, base(small)))
 
     def test_none(self, tmp_path: Path) -> None:
         assert self.of(tmp_path, REFUSER, None) is None

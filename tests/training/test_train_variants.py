@@ -9,9 +9,11 @@ import torch
 from bench import STORIES, bench
 from preference import saved_model
 from recipes import pair_records, write_records
+from safetensors.torch import load_file, save_file
 from training import ONE_THREAD, TINY, Trained, distance, train
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from bfpo_bench.engines.subject import resolve_subject
 from bfpo_bench.training.recipe import load_recipe
 
 pytestmark = pytest.mark.usefixtures("hub")
@@ -96,6 +98,23 @@ def test_margins_come_from_a_model_where_the_pairs_bring_none() -> None:
         found = trained(*TINY, modpo, margin, output=f"margin-{even}")
         equal = found.metrics[0]["loss"] == pytest.approx(1.386294, rel=1e-4)
         assert equal is even
+        assert found.manifest["margin"]["weights"] == resolve_subject(model).identity.weights
+
+
+def test_a_training_does_not_go_on_under_another_margin() -> None:
+    """The model in the margin's folder was trained anew: what was begun, or finished, is of the first."""
+    other = Path(saved_model(Path("other")))
+    tiny = (*TINY, "model=start", "chat_template=null", "training.max_steps=1")
+    saved_model(Path("start"))
+    changes = ("objective={name: modpo, weight: 0.5}", "margin={model: other, beta: 1.0}")
+    trained(*tiny, *changes)
+    weights = load_file(other / "model.safetensors")
+    save_file({n: 2 * v for n, v in weights.items()}, other / "model.safetensors")
+    for left in ("finished", "stopped"):
+        said = train(*tiny, *changes, "output=o")
+        assert said.code == 2, left
+        assert "The margin model changed since the training in o began: restore what" in said.error
+        Path("o", "training_manifest.json").unlink(missing_ok=True)
 
 
 def test_a_live_reference_ends_where_a_precomputed_one_does() -> None:
