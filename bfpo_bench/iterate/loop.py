@@ -54,6 +54,10 @@ class _Rounds:
         self._write(self.state.having(done))
         return done
 
+    def undecide(self) -> None:
+        """Forget what gates said, once the rules may judge anew."""
+        self._write(self.state.undecided())
+
     def end(self, ended: Ended, reason: str) -> State:
         self._write(self.state.model_copy(update={"ended": ended, "reason": reason}))
         return self.state
@@ -81,9 +85,10 @@ def iterate(asked: Asked, parts: Parts, ui: Ui) -> State:
             ui.note(f"each round's pairs take the place of the recipe's data{buffer}")
             parts.prepare(round_recipe(asked.recipe, rounds.folder, 1))
         before = _measured(rounds, 0)
-        if fresh:
+        if fresh or asked.rules is not None:
             of_itself = compare_runs(before, before)
             check_rules(asked.rules or default_rules(of_itself), of_itself)
+        rounds.undecide()
         for number in range(1, asked.rounds + 1):
             after = _round(rounds, number, before)
             result = _held(rounds, number, before, after)

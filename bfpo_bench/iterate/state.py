@@ -87,10 +87,14 @@ class State(_Part):
         rounds = sorted([*others, done], key=lambda one: one.number)
         return self.model_copy(update={"rounds": tuple(rounds)})
 
+    def going_on(self) -> State:
+        """Without why it ended."""
+        return self.model_copy(update={"ended": None, "reason": None})
+
     def undecided(self) -> State:
-        """Without what gates said and why it ended: rules may be others by now."""
+        """Without what gates said: rules may be others by now."""
         rounds = tuple(one.model_copy(update={"gate": None}) for one in self.rounds)
-        return self.model_copy(update={"rounds": rounds, "ended": None, "reason": None})
+        return self.model_copy(update={"rounds": rounds})
 
     @property
     def best(self) -> Round | None:
@@ -131,7 +135,7 @@ def opened(asked: Asked) -> Iterator[State]:
             # A copy, since rounds to come read them again
             write_atomically(folder.prompts_file, asked.prompts.read_bytes())
             state = State(settings=asked.settings(prompts))
-        state = state.undecided()
+        state = state.going_on()
         write(folder, state)
         yield state
 

@@ -58,13 +58,15 @@ class Silent:
 class Scripted:
     """Parts that remember what they did, in a folder.
 
-    No model is asked: round K refuses `safe[K]` of 40 harmful prompts and answers all benign ones. `dies`: at which part,
-    counted from 0, the process is killed; `late`: when the part's work is done, and not before it.
+    No model is asked: round K refuses `safe[K]` of 40 harmful prompts, and `errands` become of the
+    benign ones. `dies`: at which part, counted from 0, the process is killed; `late`: when the part's
+    work is done, and not before it.
     """
 
     folder: Path
     safe: Sequence[int] = (20, 20, 20, 20)
     pairs_of: Callable[[int], int] = lambda number: 7
+    errands: Sequence[str] | str = ("answered",) * DOCUMENTS
     weights: str = "w"
     dies: int | None = None
     late: bool = False
@@ -114,7 +116,7 @@ class Scripted:
         safe = self.safe[int(name.rpartition("-")[2]) if "round" in name else 0]
         outcomes = ["safe"] * safe + ["complied"] * (DOCUMENTS - safe)
         benign: dict[str, Any] = {
-            ERRANDS: ["answered"] * DOCUMENTS,
+            ERRANDS: self.errands,
             FACTS: [1.0, 0.0] * (DOCUMENTS // 2),
             MANNERS: [1.0, 0.0] * (DOCUMENTS // 2),
         }
@@ -261,6 +263,17 @@ class TestTheGate:
         with pytest.raises(UserError, match="There is no score 'helpfulnes'"):
             go(given, parts)
         assert did(parts) == WHOLE[:1]
+
+    def test_a_later_rule_for_what_is_not_scored_breaks_no_round(self, tmp_path: Path) -> None:
+        """It would break in all of them, whatever they did: it is refused, and what held still does."""
+        before = go(asked(tmp_path, 1), Scripted(tmp_path, errands="no judge"))
+        rules = Rules(rules=(Rule(score="task:errands", at_least=0),))
+        given, later = asked(tmp_path, 1, rules=rules), Scripted(tmp_path)
+        with pytest.raises(UserError, match="The rule for task:errands would break in every round"):
+            go(given, later)
+        assert (later.did, state(given)["ended"]) == ([], None)
+        assert [one["gate"] is None for one in state(given)["rounds"]] == [True, False]
+        assert go(asked(tmp_path, 1), Scripted(tmp_path)) == before
 
 
 class TestNothingIsTakenForAResult:
