@@ -96,6 +96,11 @@ def _unfit(recipe: Recipe) -> str | None:
             "lora leaves an adapter, and the next round begins with whole weights: give train_only, or "
             "lora=null"
         )
+    if recipe.experts is not None:
+        return (
+            "experts leave a router over adapters, and the next round begins with whole weights: give "
+            "another objective, and no experts"
+        )
     if recipe.chat_template is not None:
         return (
             "chat_template is for training alone, and a round's responses are asked through the "

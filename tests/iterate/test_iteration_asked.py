@@ -74,6 +74,10 @@ class TestAnother:
         assert replace(ASKED, **same).differences(self.BEFORE, "hash") == []
 
 
+ROUTER = {
+    "objective": {"name": "midpo_router"},
+    "experts": {"safety": "models/safety", "helpfulness": "models/helpfulness"},
+}
 MARGIN = {"objective": {"name": "modpo", "weight": 0.5}}
 
 
@@ -82,6 +86,7 @@ class TestRefused:
         ("changes", "said"),
         [
             ({"lora": {"r": 4}}, "lora leaves an adapter"),
+            (ROUTER, "experts leave a router over adapters"),
             ({"chat_template": "org/other"}, "chat_template is for training alone"),
             ({"ama": {}}, "ama asks for segments with rewards"),
             (MARGIN, "the objective modpo asks for a margin"),
