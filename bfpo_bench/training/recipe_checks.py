@@ -46,8 +46,14 @@ def check_preference(recipe: Recipe) -> None:
         )
     name = recipe.objective["name"]
     adapted = recipe.lora is not None or recipe.train_only is not None
-    live = recipe.reference == "live"
-    check_midpo(name, recipe.pair_policy, recipe.experts, adapted=adapted, live=live)
+    check_midpo(
+        name,
+        recipe.pair_policy,
+        recipe.experts,
+        adapted=adapted,
+        live=recipe.reference == "live",
+        buffered=bool(recipe.buffer),
+    )
     if name in NEVER_UNSAFE and recipe.pair_policy != "safedpo":
         raise ValueError(f"the objective {name} is defined on pairs of policy: safedpo")
     if name == "ascent" and (recipe.pair_policy != "harmful" or recipe.buffer):

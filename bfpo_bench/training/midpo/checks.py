@@ -13,14 +13,25 @@ ORDERS = {"midpo_safety": "safety-only", "midpo_helpfulness": "helpful-only"}
 
 
 def check_midpo(
-    objective: str, policy: str, experts: Experts | None, *, adapted: bool, live: bool
+    objective: str,
+    policy: str,
+    experts: Experts | None,
+    *,
+    adapted: bool,
+    live: bool,
+    buffered: bool,
 ) -> None:
     """Raises ValueError for a combination that means nothing; `adapted`: with lora or train_only,
-    `live`: with a live reference."""
+    `live`: with a live reference, `buffered`: with a buffer."""
     wanted = ORDERS.get(objective, policy)
     if policy != wanted:
         raise ValueError(
             f"the objective {objective} is of pairs ordered as its margin is: give policy: {wanted}"
+        )
+    if objective == "midpo_safety" and buffered:
+        raise ValueError(
+            f"the objective {objective} is of pairs ordered as its margin is, and no policy orders a "
+            "buffer, whose order is by helpfulness: leave it out"
         )
     if (objective == ROUTER) != (experts is not None):
         raise ValueError(

@@ -34,7 +34,7 @@ SMALL = (
     *("max_length=64", "max_prompt_length=32", "training.max_steps=2", "training.save_steps=1"),
     *("training.per_device_train_batch_size=4", "training.gradient_accumulation_steps=1"),
 )
-EXPERTS = {"safety": "models/two-cores-midpo-safety", "helpfulness": "helpful"}
+BUFFER = "[{source: jsonl, path: pairs.jsonl}]"
 
 
 def run(*arguments: str) -> Trained:
@@ -310,11 +310,22 @@ def test_one_adapter_in_both_roles(tmp_path: Path) -> None:
             "midpo_safety is of pairs ordered as its margin is: give",
         ),
         ("helpfulness", ["policy=safety-only"], "give policy: helpful-only"),
+        (
+            "safety",
+            [f"buffer={BUFFER}"],
+            "no policy orders a buffer, whose order is by helpfulness",
+        ),
     ],
 )
 def test_what_a_recipe_may_not_say(recipe: str, changes: list[str], sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         load_recipe(f"two-cores/midpo-{recipe}", changes)
+
+
+@pytest.mark.parametrize("recipe", ["helpfulness", "router"])
+def test_a_buffer_by_helpfulness_is_in_the_order_of_the_others(recipe: str) -> None:
+    """The helpfulness expert's margin is of that order; the router has no margin."""
+    assert load_recipe(f"two-cores/midpo-{recipe}", [f"buffer={BUFFER}"]).buffer
 
 
 def test_other_experts_do_not_go_on_with_what_was_begun(tmp_path: Path) -> None:
