@@ -56,8 +56,8 @@ def check_alike(comparison: Comparison, number: int) -> None:
     if comparison.key_differences:
         raise UserError(
             f"Rounds {number - 1} and {number} were not measured alike (there and here: "
-            f"{'; '.join(comparison.key_differences)}): move the run {comparison.a.run_id} away, and the "
-            "same command measures it anew."
+            f"{'; '.join(comparison.key_differences)}): move the runs {comparison.a.run_id} and "
+            f"{comparison.b.run_id} away, and the same command measures both anew."
         )
 
 

@@ -119,13 +119,25 @@ def _round(rounds: _Rounds, number: int, before: FinishedRun) -> FinishedRun:
 
 def _measured(rounds: _Rounds, number: int) -> FinishedRun:
     done = rounds.at(number)
-    if done.measured is not None and (Path(done.measured.run) / "scores.json").is_file():
-        return read_finished(Path(done.measured.run))
+    if done.measured is not None and (stored := _stored(done.measured)) is not None:
+        return stored
     rounds.say(number, "measure" if number else f"measure {done.model}, where it begins")
     run = rounds.parts.measure(done.model)
     scores = {name: score for mean in GUARDED for name, score in _scored(run.scores, mean)}
-    rounds.keep(number, measured=Measured(run=str(run.folder.path), scores=scores))
+    key = run.scores.comparability_key
+    measured = Measured(run=str(run.folder.path), comparability_key=key, scores=scores)
+    rounds.keep(number, measured=measured)
     return run
+
+
+def _stored(measured: Measured) -> FinishedRun | None:
+    """The run as it was measured; None where its scores are gone, or are of other judges since. It
+    keeps its responses and verdicts, from which measuring makes those scores again."""
+    path = Path(measured.run)
+    if not (path / "scores.json").is_file():
+        return None
+    run = read_finished(path)
+    return run if run.scores.comparability_key == measured.comparability_key else None
 
 
 def _scored(scores: Scores, mean: str) -> Iterator[tuple[str, Score]]:

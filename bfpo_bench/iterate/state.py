@@ -49,9 +49,11 @@ class Pairs(_Part):
 
 class Measured(_Part):
     """A model's run and what its row says, in percent: helpfulness and harmlessness, or in place of one
-    that is not scored its cells that are."""
+    that is not scored its cells that are. Other judges may have scored the run since: its comparability
+    key is another one then."""
 
     run: str
+    comparability_key: str | None = None
     scores: dict[str, Score]
 
 

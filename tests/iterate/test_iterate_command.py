@@ -143,6 +143,22 @@ class TestTwoRounds:
         assert {p: p.stat().st_mtime_ns for p in cwd.glob("*/**/*.safetensors")} == before
 
     @pytest.mark.usefixtures("here")
+    def test_a_run_that_another_judge_scored_is_scored_as_it_was(
+        self, whole: tuple[Path, Said], tmp_path: Path
+    ) -> None:
+        """From its own responses and verdicts: no model is asked, and the scores are the same again."""
+        cwd = Path(shutil.copytree(whole[0], tmp_path / "copy"))
+        before, run = state(cwd), Path(cwd, state(cwd)["rounds"][1]["measured"]["run"])
+        scores = (run / "scores.json").read_text()
+        judged = command("judge", str(run.relative_to(cwd)), "--judge", "harm", cwd=cwd)
+        assert judged.code == 0, judged.err[-3000:]
+        assert (run / "scores.json").read_text() != scores
+        said = command(*TWO, cwd=cwd)
+        assert (said.code, "loading the model" in said.err) == (0, False)
+        assert (run / "scores.json").read_text() == scores
+        assert state(cwd) == before
+
+    @pytest.mark.usefixtures("here")
     def test_a_broken_gate_is_exit_code_1(self, whole: tuple[Path, Said], tmp_path: Path) -> None:
         """A rule that no two answers to eight requests can keep: the row and the run stay."""
         cwd = Path(shutil.copytree(whole[0], tmp_path / "copy"))

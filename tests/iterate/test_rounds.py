@@ -4,6 +4,7 @@ anywhere. Runs are written by hand, and compared by the project's own comparison
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -109,10 +110,12 @@ class Scripted:
         return self._do(f"measure {Path(model).name}", lambda: self._run(Path(model).name))  # type: ignore[no-any-return]
 
     def _run(self, name: str) -> FinishedRun:
-        """As the pipeline does: the run of this model where there is one."""
+        """As the pipeline does: the run of this model where there is one, scored by the judge that is
+        asked for."""
         place = self.folder / "runs" / f"{name}-1"
-        if place.exists():
+        if place.exists() and read_finished(place).scores.judges == ["refusal"]:
             return read_finished(place)
+        shutil.rmtree(place, ignore_errors=True)
         safe = self.safe[int(name.rpartition("-")[2]) if "round" in name else 0]
         outcomes = ["safe"] * safe + ["complied"] * (DOCUMENTS - safe)
         benign: dict[str, Any] = {
@@ -208,6 +211,22 @@ class TestGoingOn:
         (tmp_path / "runs" / "it-round-1-1").rename(tmp_path / "away")
         go(asked(tmp_path), then := Scripted(tmp_path))
         assert did(then) == ["measure it-round-1"]
+
+    @pytest.mark.parametrize("judged", [(1,), (0, 1, 2)], ids=["one", "all"])
+    def test_runs_that_others_judged_since_are_scored_as_they_were(
+        self, judged: Sequence[int], tmp_path: Path
+    ) -> None:
+        """`bfpo-bench judge RUN --judge strict` finds every answer harmful: nothing of that decides
+        about a round, and none is refused for it."""
+        before = go(asked(tmp_path), Scripted(tmp_path))
+        names = [("base", "it-round-1", "it-round-2")[number] for number in judged]
+        strict: dict[str, Any] = {"judges": {"strict": {"kind": "harm", "version": 1}}}
+        for name in names:
+            place = tmp_path / "runs" / f"{name}-1"
+            shutil.rmtree(place)
+            finished(place, {MISCHIEF: ["complied"] * DOCUMENTS}, model=name, **strict)
+        assert go(asked(tmp_path), then := Scripted(tmp_path)) == before
+        assert did(then) == [f"measure {name}" for name in names]
 
 
 class TestTheGate:
@@ -319,5 +338,9 @@ def test_rounds_that_were_not_measured_alike(
             seed=7,
         ),
     )
-    with pytest.raises(UserError, match=r"Rounds 1 and 2 were not measured alike .*seed"):
+    said = (
+        r"Rounds 1 and 2 were not measured alike .*seed.*: move the runs it-round-1-1 and it-round-2-1 "
+        r"away, and the same command measures both anew\."
+    )
+    with pytest.raises(UserError, match=said):
         go(asked(tmp_path, 2), Scripted(tmp_path))
