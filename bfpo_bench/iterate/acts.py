@@ -18,7 +18,7 @@ from bfpo_bench.runs.training_manifest import TrainingManifest
 from bfpo_bench.scoring.finished import FinishedRun, read_finished
 from bfpo_bench.stages.process import StageCrash
 from bfpo_bench.suite.suites import Decoding
-from bfpo_bench.training.prepare import base_of, tokenizer_of
+from bfpo_bench.training.inputs import models_of
 from bfpo_bench.training.recipe import Recipe
 from bfpo_bench.training.redteam.ask import ask, planned
 from bfpo_bench.training.redteam.collect import collect, dump
@@ -40,7 +40,7 @@ class Acts:
     ui: Ui
 
     def prepare(self, recipe: Recipe) -> None:
-        tokenizer_of(recipe, base_of(recipe, lambda _: None))
+        models_of(recipe, lambda _: None)
         request, folder = self._pairs_request(1, recipe.model), Folder(self.asked.out)
         rows = read_rows(folder.prompts_file, PromptRow)
         planned(request, write_suite(request.out, rows, 2, self._decoding()), self.ui)

@@ -12,9 +12,8 @@ from bfpo_bench.errors import UserError
 from bfpo_bench.progress import Progress, Ui
 from bfpo_bench.runs.identity import digest
 from bfpo_bench.sweep.grid import Knob, Point
-from bfpo_bench.training.inputs import DECIDED_BY
+from bfpo_bench.training.inputs import DECIDED_BY, models_of
 from bfpo_bench.training.output import INPUTS, is_finished
-from bfpo_bench.training.prepare import base_of, tokenizer_of
 from bfpo_bench.training.recipe import Recipe, load_recipe
 from bfpo_bench.training.stage import train_apart
 
@@ -47,10 +46,12 @@ class Trainings:
         train_apart(recipe, self.command, title=title, log=log, ui=ui, aloud=False)
 
     def check(self, ui: Ui) -> None:
-        """Raises UserError for a base that no training can begin with."""
+        """Raises UserError for a base, experts or a margin's model that no training can begin with."""
+        recipes = self.recipes.values()
+        several = {(r.model, r.chat_template, r.experts, r.margin): r for r in recipes}
         with ui.stage("models") as report:
-            for recipe in {(r.model, r.chat_template): r for r in self.recipes.values()}.values():
-                tokenizer_of(recipe, base_of(recipe, lambda text: report(Progress(text))))
+            for recipe in several.values():
+                models_of(recipe, lambda text: report(Progress(text)))
 
     def check_alike(self) -> None:
         """Raises UserError where points read other data, or began with other models, than their recipes

@@ -141,6 +141,10 @@ class TestTheCommandRefuses:
             (("prompts.jsonl", "--judge", "ifeval"), "Judge ifeval is of kind instructions"),
             (("prompts.jsonl", "--suite", "bfpo-quik"), "There is no suite 'bfpo-quik'"),
             (("prompts.jsonl", "model=fixtures/no-such"), "There is no model fixtures/no-such"),
+            (
+                ("prompts.jsonl", "objective={name: modpo}", "margin={model: fixtures/no-such}"),
+                "There is no model fixtures/no-such",
+            ),
             (("prompts.jsonl", "--out", "models"), "The folder models holds a training"),
         ],
         ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,

@@ -290,6 +290,15 @@ class TestSoups:
         ),
         ("recipe.yaml --over seed=1,2 --shard 3/2", "--shard 3/2 is none"),
         ("recipe.yaml --over model=base,nowhere/nothing/no", "There is no model folder nowhere"),
+        (
+            "recipe.yaml objective={name:\\ modpo} margin={model:\\ nowhere/no/m} --over seed=1",
+            "There is no model folder nowhere/no/m",
+        ),
+        (
+            "recipe.yaml objective={name:\\ midpo_router} experts.safety=base "
+            "experts.helpfulness=other --over seed=1",
+            "experts.safety: base is no LoRA adapter",
+        ),
         ("recipe.yaml --over seed=1 --suite nothing", "There is no suite"),
     ],
 )
