@@ -118,7 +118,7 @@ def resolve_subject(
         chat_template=digest(template)[:16] if template else None,
     )
     if adapter is not None and adapter.has(ROUTED):
-        check_base(adapter, base.name, identity.weights)
+        check_base(adapter, base.name, identity.weights, code)
         # No other engine may take it for its base
         config = {**config, "architectures": [f"of a router over experts of {base.name}"]}
     name = source.name

@@ -14,8 +14,14 @@ def check_whole(router: Source) -> None:
         )
 
 
-def check_base(router: Source, base: str, weights: str) -> None:
-    """Raises UserError where `base` has other `weights`, a commit or hash, than it was trained over."""
+def check_base(router: Source, base: str, weights: str, code: bool) -> None:
+    """Raises UserError where `base` has other `weights`, a commit or hash, than it was trained over, or
+    would run `code` of its own, which no training does."""
+    if code:
+        raise UserError(
+            f"The router {router.name} was trained over {base} without the code that {base} brings along, "
+            "and would not be the same with it: leave --trust-remote-code out for it."
+        )
     told = router.json(ROUTED).get("base_weights")
     if told != weights:
         raise UserError(

@@ -54,13 +54,11 @@ def _expert(role: str, given: str, base: Subject) -> ExpertSource:
             "lora: {target_modules: [down_proj]}."
         )
     told = subject.training
-    trained_from = told.base.weights if told is not None and told.base is not None else None
-    for weights in (subject.identity.weights, trained_from):
-        if weights is not None and weights != base.identity.weights:
-            raise UserError(
-                f"experts.{role}: {given} is an adapter of another base, {subject.base.name} "
-                f"({weights[:12]}), than {base.name} ({base.identity.weights[:12]}): train it from that."
-            )
+    known = [(subject.base.name, subject.identity.weights)]
+    if told is not None and told.base is not None and told.base.weights is not None:
+        known.append((told.base.name, told.base.weights))
+    for name, weights in known:
+        _check_base(role, given, name, weights, base)
     other = next(name for name in ORDERS if name != f"midpo_{role}")
     if told is not None and told.objective == other:
         raise UserError(
@@ -70,3 +68,20 @@ def _expert(role: str, given: str, base: Subject) -> ExpertSource:
     read_expert(folder, given)
     assert subject.identity.adapter is not None
     return ExpertSource(subject.name, subject.identity.adapter, folder)
+
+
+def _check_base(role: str, given: str, name: str, weights: str, base: Subject) -> None:
+    """Raises UserError unless the expert's base, `name` of `weights`, is `base`: by its commit on a hub
+    to both, or by its content's hash to both."""
+    ours = base.identity.weights
+    if len(weights) != len(ours):
+        raise UserError(
+            f"experts.{role}: {given} is an adapter of {name} ({weights[:12]}), and whether {base.name} "
+            f"({ours[:12]}) is the same cannot be told from a commit and a hash: name the base as the "
+            "expert does."
+        )
+    if weights != ours:
+        raise UserError(
+            f"experts.{role}: {given} is an adapter of another base, {name} ({weights[:12]}), than "
+            f"{base.name} ({ours[:12]}): train it from that."
+        )

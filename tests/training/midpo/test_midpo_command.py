@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from bench import STORIES
 from experts import expert
 from preference import saved_model
 from recipes import pair_records, write_records
@@ -234,6 +235,22 @@ def test_an_expert_of_another_base(tmp_path: Path) -> None:
     manifest["base"]["weights"] = "0" * 64
     (moved / "training_manifest.json").write_text(json.dumps(manifest))
     assert "is an adapter of another base, base" in refused(*with_experts(safety=moved))
+
+
+def test_an_expert_whose_base_is_known_otherwise(tmp_path: Path) -> None:
+    """The hub's id to the expert, whose commit says who it is, and a folder to the recipe, whose content
+    does: they may be the same. Said by its configuration, and by its training manifest."""
+    cannot = "cannot be told from a commit and a hash: name the base as the expert does."
+    folder = Path(shutil.copytree("safety", tmp_path / "hub"))
+    _edited(folder / "adapter_config.json", base_model_name_or_path=STORIES)
+    said = refused(*with_experts(safety=folder))
+    assert f"hub is an adapter of {STORIES} ({resolve_subject(STORIES).base.commit:.12})" in said
+    assert said.endswith(cannot)
+    folder = Path(shutil.copytree("safety", tmp_path / "trained"))
+    _edited(folder / "training_manifest.json", base={"name": "org/base", "weights": "a" * 40})
+    said = refused(*with_experts(safety=folder))
+    assert "trained is an adapter of org/base (aaaaaaaaaaaa), and whether base@" in said
+    assert said.endswith(cannot)
 
 
 def test_an_expert_of_other_shapes(tmp_path: Path) -> None:
