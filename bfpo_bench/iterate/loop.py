@@ -89,13 +89,22 @@ def iterate(asked: Asked, parts: Parts, ui: Ui) -> State:
             of_itself = compare_runs(before, before)
             check_rules(asked.rules or default_rules(of_itself), of_itself)
         rounds.undecide()
-        for number in range(1, asked.rounds + 1):
+        last = _last(rounds)
+        for number in range(1, last + 1):
             after = _round(rounds, number, before)
             result = _held(rounds, number, before, after)
             if not result.passed:
                 return rounds.end("gate", _worse(rounds, number, result))
             before = after
-        return rounds.end("rounds", f"Round {asked.rounds} is the last that was asked for.")
+        why = "that was asked for" if last == asked.rounds else "that is measured already"
+        return rounds.end("rounds", f"Round {last} is the last {why}.")
+
+
+def _last(rounds: _Rounds) -> int:
+    """The last round to decide about: what is measured already is not left undecided, however few
+    rounds are asked for now."""
+    measured = (one.number for one in rounds.state.rounds if one.measured is not None)
+    return max(rounds.asked.rounds, *measured)
 
 
 def _round(rounds: _Rounds, number: int, before: FinishedRun) -> FinishedRun:

@@ -205,6 +205,19 @@ class TestGoingOn:
         go(asked(tmp_path, 2), then := Scripted(tmp_path))
         assert did(then) == WHOLE[4:]
 
+    def test_fewer_rounds_leave_none_undecided_that_is_measured(self, tmp_path: Path) -> None:
+        """Nor does a round that was begun and not measured come to more."""
+        before = go(asked(tmp_path, 2), Scripted(tmp_path))
+        with pytest.raises(Killed):
+            go(asked(tmp_path, 3), Scripted(tmp_path, dies=1))
+        found = go(asked(tmp_path, 1), then := Scripted(tmp_path))
+        assert then.did == []
+        assert found.rounds[:3] == before.rounds
+        assert [one.gate is None for one in found.rounds] == [True, False, False, True]
+        assert found.reason == "Round 2 is the last that is measured already."
+        assert found.best is not None
+        assert found.best.number == 2
+
     def test_a_run_that_is_gone_is_measured_again(self, tmp_path: Path) -> None:
         go(asked(tmp_path), Scripted(tmp_path))
         (tmp_path / "runs" / "it-round-1-1" / "scores.json").unlink()
