@@ -28,7 +28,7 @@ from bfpo_bench.training.freeze import count_parameters, train_only
 from bfpo_bench.training.guards import Guarded
 from bfpo_bench.training.load import is_fsdp, load_model, with_padding
 from bfpo_bench.training.metrics import BatchView, CaseSums
-from bfpo_bench.training.midpo.routed import Routed, use_of_experts
+from bfpo_bench.training.midpo.routed import Routed, check_routing, use_of_experts
 from bfpo_bench.training.objectives import bfpo_target
 from bfpo_bench.training.referenced import Referenced
 from bfpo_bench.training.sampler import MixedSampler
@@ -91,6 +91,7 @@ class BFPOTrainer(Routed, Guarded, Referenced, DPOTrainer):
                 "A margin model scores the pairs once: leave precompute_ref_log_probs on."
             )
         self.objective = args.resolved_objective()
+        check_routing(self.objective, routing)
         self.margin_model, self.margin_beta = margin_model, margin_beta
         self.routing = routing
         self.progress, self.changed = progress, Counter[str]()

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from bfpo_bench.engines.routed.folder import Routing, load_router, write_routed
 from bfpo_bench.engines.routed.layer import experts_off
+from bfpo_bench.errors import UserError
+from bfpo_bench.training.objective import Objective
 
 
 def use_of_experts(weights: Sequence[Tensor], attended: Tensor) -> dict[str, Tensor]:
@@ -29,6 +31,15 @@ def use_of_experts(weights: Sequence[Tensor], attended: Tensor) -> dict[str, Ten
     sums = sum((away * real[..., None]).sum(1).chunk(2))
     means = sums / sum(real.sum(1).chunk(2))[:, None]
     return {"safety_use": means[:, 0], "helpfulness_lack": means[:, 1]}
+
+
+def check_routing(objective: Objective, routing: Routing | None) -> None:
+    """Raises UserError for an objective of a router's weights where there is no router."""
+    if routing is None and not {"safety_use", "helpfulness_lack"}.isdisjoint(objective.inputs):
+        raise UserError(
+            f"The objective {objective.name} is of a router's weights, and there is no router: give "
+            "BFPOTrainer a routing, and the base with a router over its experts as the model."
+        )
 
 
 class Routed:

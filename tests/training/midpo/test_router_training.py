@@ -13,6 +13,7 @@ from preference import pairs, plain_h, plain_log_prob, rows, tiny_model, trainer
 from transformers import TrainerCallback
 
 from bfpo_bench.engines.routed.folder import Routing
+from bfpo_bench.errors import UserError
 from bfpo_bench.training.guards import last_checkpoint
 from bfpo_bench.training.midpo.routed import use_of_experts
 from bfpo_bench.training.trainer import BFPOTrainer
@@ -53,6 +54,14 @@ def test_the_penalty_is_a_mean_over_layers_and_real_tokens() -> None:
         "helpfulness_lack": [pytest.approx(0.2, rel=1e-12)],
     }
     assert use_of_experts([], torch.ones(2, 2)) == {}
+
+
+@pytest.mark.usefixtures("hub")
+def test_its_objective_without_a_router_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"^The objective midpo_router is of a router's weights, and"
+    ):
+        trainer(tiny_model(), tmp_path, objective="midpo_router")
 
 
 def test_the_reference_is_the_base(parts: Routing, tmp_path: Path) -> None:
