@@ -99,15 +99,29 @@ def test_a_margin_goes_with_its_responses() -> None:
     assert (ordered.chosen, ordered.margin) == ("Ask first.", 2.0)
 
 
-@given(h=numbers, a=st.floats(0, 1), b=st.floats(0, 1), penalty=st.floats(0, 5))
-def test_the_router(h: float, a: float, b: float, penalty: float) -> None:
-    """DPO of h at beta 0.5, and penalty (|a| + |b - 1|), each with slope `penalty`."""
-    use = [doubles(x).requires_grad_() for x in (abs(a), abs(b - 1))]
-    zeros = (doubles(0),) * 3
-    loss = midpo_router(doubles(h), *zeros, *use, beta=0.5, penalty=penalty)
-    expected = softplus(-0.5 * h) + penalty * (abs(a) + abs(b - 1))
-    assert loss.item() == pytest.approx(expected, rel=1e-12, abs=1e-12)
-    assert [s.item() for s in torch.autograd.grad(loss.sum(), use)] == [penalty, penalty]
+@given(
+    logps=st.tuples(numbers, numbers, numbers, numbers),
+    a=st.floats(0, 1),
+    b=st.floats(0, 1),
+    beta=st.floats(0.01, 2),
+    penalty=st.floats(0, 5),
+)
+def test_the_router(
+    logps: tuple[float, ...], a: float, b: float, beta: float, penalty: float
+) -> None:
+    """DPO of h, log(1 + e^(-beta h)), and penalty (|a| + |b - 1|), each with slope `penalty`. By chosen's
+    log-probability the slope is -beta sigmoid(-beta h), by rejected's the opposite; of the reference's
+    it is each one's opposite, since h has them the other way round."""
+    h = (logps[0] - logps[1]) - (logps[2] - logps[3])
+    given_ = [doubles(x).requires_grad_() for x in (*logps, abs(a), abs(b - 1))]
+    loss = midpo_router(*given_, beta=beta, penalty=penalty)
+    assert loss.item() == pytest.approx(
+        softplus(-beta * h) + penalty * (abs(a) + abs(b - 1)), rel=1e-12, abs=1e-12
+    )
+    pull = beta * sigmoid(-beta * h)
+    expected = [-pull, pull, pull, -pull, penalty, penalty]
+    slopes = [slope.item() for slope in torch.autograd.grad(loss.sum(), given_)]
+    assert slopes == pytest.approx(expected, rel=1e-12, abs=1e-12)
 
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.float64])
