@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from commands import Said, command
 from markov import sayer
+from preference import saved_model
+from recipes import pair_records, write_records
 from safetensors.torch import load_file, save_file
+from training import Trained, distance, train
 from transformers import AutoModelForCausalLM
 
 from bfpo_bench.engines.subject import resolve_subject
@@ -20,6 +24,7 @@ from bfpo_bench.training.merging.checks import Ingredient
 from bfpo_bench.training.merging.soup import merge
 from bfpo_bench.training.merging.tensor_files import SINGLE
 from bfpo_bench.training.merging.vectors import vector_weights
+from bfpo_bench.training.output import INPUTS, RECIPE
 
 GB = 10**9
 
@@ -169,3 +174,31 @@ class TestCommand:
         sayer(three / "other", "no never")
         said = sentence(merged("base", "plus", "other", "--vectors", ".5", cwd=three))
         assert "have different vocabularies" in said
+
+
+@pytest.mark.usefixtures("hub")
+@pytest.mark.parametrize("policy", ["safety-only", "safety-swapped"])
+def test_a_training_that_was_killed_goes_on_to_the_same_weights(
+    policy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a plus and of a minus, bit for bit, from the folder that a kill after the first of two steps
+    leaves: recipe, inputs and a checkpoint."""
+    monkeypatch.chdir(tmp_path)
+    write_records(Path("pairs.jsonl"), pair_records(16))
+    asked = (
+        *("two-cores/preference-vector", f"model={saved_model(Path('base'))}", f"policy={policy}"),
+        *("data=[{source: jsonl, path: pairs.jsonl}]", "max_length=64", "max_prompt_length=32"),
+        *("training.learning_rate=1e-3", "training.warmup_steps=0", "training.max_steps=2"),
+        *("training.gradient_accumulation_steps=1", "training.save_steps=1"),
+    )
+    whole, killed = Trained(Path("whole")), Trained(Path("killed"))
+    assert train(*asked, "output=whole").code == 0
+    first = Path("checkpoints", "checkpoint-1")
+    shutil.copytree(whole.folder / first, killed.folder / first)
+    for file in (RECIPE, INPUTS):
+        shutil.copy(whole.folder / file, killed.folder)
+    said = train(*asked, "output=killed")
+    assert said.code == 0, said.err[-3000:]
+    assert "going on from killed/checkpoints/checkpoint-1" in said.err
+    assert distance(killed.weights, whole.weights) == 0
+    assert distance(whole.weights, load_file(killed.folder / first / SINGLE)) > 0
