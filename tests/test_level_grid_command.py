@@ -157,4 +157,4 @@ def test_a_hosted_model_has_the_line_in_its_message(hub: str, tmp_path: Path) ->
     assert done.code == 0, done.err
     assert any(text.endswith("\n\n[helpful=1][harmless=0]") for text in seen)
     assert "nothing says that it was trained with levels" in done.err
-    assert list(rows(tmp_path, "bfpo")) == ["big + levels 1,0"]
+    assert list(rows(tmp_path, "bfpo")) == ["big (as served) + levels 1,0"]
