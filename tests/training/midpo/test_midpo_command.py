@@ -197,14 +197,14 @@ def test_no_other_engine_takes_it_for_its_base(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_no_server_has_it() -> None:
-    from bfpo_bench.plan_servers import _subject
+    from bfpo_bench.plan_servers import _parts
     from bfpo_bench.request import Request
 
     request = Request(models=("router",), engine="server", servers=("http://127.0.0.1:9/v1",))
     with pytest.raises(
         UserError, match="is a router over LoRA experts, which no server has loaded"
     ):
-        _subject("router", request, (), lambda text: None)
+        _parts("router", request, chat=False)
 
 
 # What is refused, before anything is trained
