@@ -30,7 +30,7 @@ def demo(
     """Train a small model here, measure it on a mini suite, and show the leaderboard. No network.
 
     The model is trained once (about a minute on 2 cores; with --compare about
-    five in all, with --all about twenty) and kept in the cache folder; the
+    five in all, with --all about twenty-five) and kept in the cache folder; the
     measurement is the same pipeline that `run` uses.
     """
     import os

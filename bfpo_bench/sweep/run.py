@@ -122,7 +122,7 @@ def _listed(sweep: Sweep, record: SweepRecord) -> list[str]:
 def work(sweep: Sweep, record: SweepRecord, command: Sequence[str], ui: Ui) -> list[Outcome]:
     """Make and measure the points that fall to this command, in their order.
 
-    A point that fails keeps none of the others from their rows. Raises UserError at the end where
+    Where a point fails the others still get their rows. Raises UserError at the end where
     trainings turn out to have read different data.
     """
     known, outcomes = {one.name: one for one in record.points}, []

@@ -81,7 +81,7 @@ def margin_of(recipe: Recipe, base: Subject) -> Subject | None:
     """
     if recipe.margin is None:
         return None
-    found = resolve_subject(recipe.margin.model)
+    found = _margin_subject(recipe.margin.model)
     if found.routed:
         raise UserError(
             f"margin.model {recipe.margin.model} is a router over LoRA experts, which is no reward here: "
@@ -94,6 +94,16 @@ def margin_of(recipe: Recipe, base: Subject) -> Subject | None:
             "model that was trained from the same base."
         )
     return found
+
+
+def _margin_subject(name: str) -> Subject:
+    try:
+        return resolve_subject(name)
+    except UserError as error:
+        raise UserError(
+            f"margin.model: {str(error).removesuffix('.')}; a model of your own is trained first, and "
+            "named by its folder."
+        ) from error
 
 
 def margin_model_of(recipe: Recipe, margin: Subject | None) -> Any:

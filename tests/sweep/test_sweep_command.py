@@ -289,10 +289,14 @@ class TestSoups:
             'tau=1 objective={"name": "bfpo"} and tau=2 ',
         ),
         ("recipe.yaml --over seed=1,2 --shard 3/2", "--shard 3/2 is none"),
+        (
+            "recipe.yaml --over objective.tau=1 --engine server",
+            "A sweep makes its own models, which no server has yet",
+        ),
         ("recipe.yaml --over model=base,nowhere/nothing/no", "There is no model folder nowhere"),
         (
             "recipe.yaml objective={name:\\ modpo} margin={model:\\ nowhere/no/m} --over seed=1",
-            "There is no model folder nowhere/no/m",
+            "margin.model: There is no model folder nowhere/no/m",
         ),
         (
             "recipe.yaml objective={name:\\ midpo_router} experts.safety=base "

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Row:
     """`model` as it is, or with the `bias` of that name subtracted while it decodes, or behind a
-    `defence`, or asked for `levels` of helpfulness and safety (H,S). `section` is the heading of docs/methods.md that tells of the method; None for those
-    that docs/training.md tells of."""
+    `defence`, or asked for `levels` of helpfulness and safety (H,S). `section` is the heading of
+    docs/methods.md that tells of the method; None for those that docs/training.md tells of."""
 
     model: str
     bias: str | None = None
@@ -61,7 +61,9 @@ def _request(rows: Sequence[Row], places: Mapping[str, Path], common: Mapping[st
 
 def row_of(rows: Iterable[Row], places: Mapping[str, Path], planned: PlannedRun) -> Row:
     """The one among the rows of a request that was planned as `planned`."""
-    folder = planned.subject.base.folder
+    subject = planned.subject
+    # What lies over a base, as a router does, is the row's model, and not that base
+    folder = (subject.adapter or subject.base).folder
     defence = planned.defence.name if planned.defence is not None else None
     levels = str(planned.levels) if planned.levels is not None else None
     [found] = [

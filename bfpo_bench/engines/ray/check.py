@@ -24,7 +24,7 @@ _SETTINGS = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 def check_joinable(address: str | None) -> None:
     """Raises UserError where Ray is not installed, and for an address that nothing answers at."""
     if importlib.util.find_spec("ray") is None:
-        raise UserError("--engine ray needs Ray: `pip install 'bfpo-bench[ray]'`.")
+        raise UserError("--engine ray needs Ray: pip install -e '.[ray]' in the checkout.")
     if address is not None:
         _check_reachable(address)
 

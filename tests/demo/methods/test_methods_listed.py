@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import yaml
@@ -13,7 +15,7 @@ from bfpo_bench.demo.compare import Comparison
 from bfpo_bench.demo.methods.listed import LEFT_OUT, MADE, ROWS, vector
 from bfpo_bench.demo.methods.models import Bias, Conditioned, Iterated, Patched, Sum, Trained
 from bfpo_bench.demo.methods.places import Learnt, places, recipe
-from bfpo_bench.demo.methods.rows import Row, requests
+from bfpo_bench.demo.methods.rows import Row, requests, row_of
 from bfpo_bench.demo.pairs import safety_pairs
 from bfpo_bench.training.fdc.groups import group_of
 from bfpo_bench.training.recipe import load_recipe
@@ -146,3 +148,12 @@ class TestRequests:
             len(r.models) * max(1, len(r.defences) + len(r.levels)) for r, _ in asked
         ) == len(ROWS)
         assert {row for _, rows in asked for row in rows} == set(ROWS)
+
+    def test_a_router_is_its_own_row_and_not_its_bases(self) -> None:
+        """Both subjects have the files of `a`, and one has more over them."""
+        rows, places = (Row("a"), Row("router")), {"a": Path("x/a"), "router": Path("x/router")}
+        for adapter, name in ((None, "a"), (Path("x/router"), "router")):
+            over = SimpleNamespace(folder=adapter) if adapter is not None else None
+            subject = SimpleNamespace(base=SimpleNamespace(folder=Path("x/a")), adapter=over)
+            planned: Any = SimpleNamespace(subject=subject, defence=None, levels=None)
+            assert row_of(rows, places, planned).model == name
