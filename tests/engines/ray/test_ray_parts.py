@@ -89,7 +89,9 @@ class TestWhatIsAsked:
 
     def test_without_ray(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-        with pytest.raises(UserError, match=r"pip install 'bfpo-bench\[ray\]'"):
+        with pytest.raises(
+            UserError, match=r"needs Ray: pip install -e '\.\[ray\]' in the checkout"
+        ):
             check_ray({}, Remote())
 
     @pytest.mark.parametrize("address", ["cluster", "ray://head:10001", "head:port", "head:99999"])
