@@ -33,17 +33,16 @@ from bfpo_bench.demo import compare
 from bfpo_bench.demo.compare import HELPFULNESS, METHODS, SAFETY, SFT, Comparison, folder_name
 from bfpo_bench.demo.methods.listed import MADE, ROWS
 from bfpo_bench.demo.methods.make import make_all
-from bfpo_bench.demo.methods.models import Bias, Conditioned, Made, Patched, Sum, Trained
+from bfpo_bench.demo.methods.models import Conditioned, Iterated, Made, Trained
 from bfpo_bench.demo.methods.places import places
 from bfpo_bench.demo.methods.rows import Row, requests
 from bfpo_bench.progress import Progress, Report
 
 DPO = METHODS[0].name
 # A model of random weights answers nothing that could be paired: rounds are left out
-KINDS = (Trained, Conditioned, Sum, Patched, Bias)
 ALL: tuple[Made, ...] = (
     *(Trained(**vars(method)) for method in METHODS),
-    *(entry for entry in MADE if isinstance(entry, KINDS)),
+    *(entry for entry in MADE if not isinstance(entry, Iterated)),
 )
 DECODED = tuple(row for row in ROWS if row.name != row.model)
 COMMAND = ["python", "benchmarks/methods.py"]

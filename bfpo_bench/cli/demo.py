@@ -38,6 +38,7 @@ def demo(
     import shutil
     import sys
 
+    from bfpo_bench.engines.select import check_loads
     from bfpo_bench.errors import UserError
 
     # The demo must not wait for a hub that it does not need
@@ -47,11 +48,7 @@ def demo(
         raise UserError(
             "--all has the models of --compare in its table as well: give one of the two."
         )
-    if engine == "server":
-        raise UserError(
-            "The demo makes its own models, which no server has yet: leave --engine out, or give auto, "
-            "vllm or transformers."
-        )
+    check_loads(engine, "The demo")
     if all_:
         from bfpo_bench.cli.demo_all import all_and_print
 

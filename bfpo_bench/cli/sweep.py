@@ -81,8 +81,8 @@ def sweep(
 
     Each point is a training in DIR/POINT, a run in DIR/runs and a leaderboard row.
     DIR/front.csv, front.svg and front.png have both scores with their intervals.
-    The same command goes on where it stopped; where a point fails the
-    others go on.
+    The same command goes on where it stopped; where a point fails
+    the others go on.
 
         bfpo-bench sweep two-cores/bfpo --out tau --over objective.tau=0.03,0.1,0.3
 
@@ -96,15 +96,11 @@ def sweep(
     import sys
 
     from bfpo_bench.cli.ui import RichUi
-    from bfpo_bench.errors import UserError
+    from bfpo_bench.engines.select import check_loads
     from bfpo_bench.request import Request
     from bfpo_bench.runs.shard import read_shard
 
-    if engine == "server":
-        raise UserError(
-            "A sweep makes its own models, which no server has yet: leave --engine out, or give auto, "
-            "vllm or transformers."
-        )
+    check_loads(engine, "A sweep")
     request = Request(
         models=(),
         suite=suite,

@@ -89,6 +89,17 @@ def check_engine(wanted: str) -> None:
         )
 
 
+def check_loads(wanted: str, what: str) -> None:
+    """Raises UserError for an engine that is no name of one, and for servers: `what` makes its models
+    itself, and no server has those."""
+    check_engine(wanted)
+    if wanted == "server":
+        raise UserError(
+            f"{what} makes its own models, which no server has yet: leave --engine out, or give auto, "
+            "vllm or transformers."
+        )
+
+
 def choose_engine(wanted: str, name: str, config: dict[str, Any], context: int) -> EngineChoice:
     """The engine for one model. `auto` takes vLLM where it can serve the model, else transformers.
 
